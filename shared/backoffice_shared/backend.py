@@ -1,0 +1,83 @@
+"""What differs between vendors: data, and two small functions. A vendor's adapter fills one of these in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+
+from backoffice_shared.credentials.source import Credential
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A vendor's refusal. `status` is the HTTP status, or the one it amounts to where a vendor says 200 to everything."""
+
+    status: int
+    sentence: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What the vendor says is left of its limit: `remaining` requests for the next `seconds`."""
+
+    remaining: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """The vendor's published limit: `requests` per `seconds`, of which `burst` may come at once."""
+
+    requests: float
+    seconds: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEndpoint:
+    """Where `client_id` and `client_secret` are exchanged for an access token (RFC 6749 §4.4)."""
+
+    path: str
+    scope: str = ""
+
+
+def by_status(response: httpx.Response) -> Failure | None:
+    """The failure of a vendor that means what its status says."""
+    if response.status_code < 400:
+        return None
+    return Failure(response.status_code, f"answered {response.status_code} {response.reason_phrase}".rstrip())
+
+
+def no_allowance(_response: httpx.Response) -> Allowance | None:
+    return None
+
+
+def bearer(request: httpx.Request, credential: Credential) -> None:
+    request.headers["Authorization"] = f"Bearer {credential['access_token']}"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One vendor API, as the outbound stack needs to know it.
+
+    `name` is what ids and `sources[]` carry, `title` what sentences say. `base_url` may hold `{option}`s
+    (`https://{subdomain}.zendesk.com`), which `options` names. `credentials` lists the sets of secret
+    fields that each suffice, best first.
+    """
+
+    name: str
+    title: str
+    base_url: str
+    credentials: tuple[frozenset[str], ...]
+    options: tuple[str, ...] = ()
+    authorize: Callable[[httpx.Request, Credential], None] = bearer
+    failure: Callable[[httpx.Response], Failure | None] = by_status
+    allowance: Callable[[httpx.Response], Allowance | None] = no_allowance
+    token_endpoint: TokenEndpoint | None = None
+    rate: Rate = Rate(requests=100, seconds=10, burst=20)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    idempotency_header: str | None = None
+    timeout: float = 10.0

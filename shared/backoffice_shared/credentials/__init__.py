@@ -1,0 +1,1 @@
+"""Secrets: one source a file, all behind `CredentialSource`."""

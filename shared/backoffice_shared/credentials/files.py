@@ -1,0 +1,39 @@
+"""Secrets from mounted files, `<directory>/<vendor>/<field>`: Kubernetes Secrets, Vault Agent, the CSI driver.
+
+A file that changes is read anew with the next request, so a rotated secret needs no restart.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from backoffice_shared.credentials.source import Credential, MissingCredential
+
+
+class FileCredentials:
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._read: dict[str, tuple[str, Credential]] = {}
+
+    async def read(self, vendor: str) -> Credential:
+        folder = self._directory / vendor
+        try:
+            # Kubernetes swaps a symbolic link when a Secret changes, so the modification time of the target tells.
+            files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+            version = "-".join(f"{path.name}@{path.stat().st_mtime_ns}" for path in files)
+            known = self._read.get(vendor)
+            if known is None or known[0] != version:
+                fields = {path.name: SecretStr(path.read_text().rstrip("\r\n")) for path in files}
+                self._read[vendor] = known = (version, Credential(fields, version))
+        except FileNotFoundError:
+            return Credential({}, "none")
+        except (OSError, UnicodeDecodeError) as exc:
+            raise MissingCredential("", f"the secrets in {folder} cannot be read ({type(exc).__name__})") from exc
+        return known[1]
+
+    async def refresh(self, vendor: str, *, rejected: str) -> Credential:
+        if rejected == self._read.get(vendor, ("", None))[0]:
+            del self._read[vendor]
+        return await self.read(vendor)

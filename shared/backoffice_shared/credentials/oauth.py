@@ -1,0 +1,76 @@
+"""OAuth 2.0 client credentials (RFC 6749 §4.4): a token is fetched once, shared, and fetched anew before it expires."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, Field
+
+from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+from backoffice_shared.credentials.source import Credential, CredentialSource
+
+
+class TokenAnswer(BaseModel):
+    """The token endpoint's answer, RFC 6749 §5.1. `expires_in` is in seconds."""
+
+    access_token: str = Field(min_length=1)
+    expires_in: float = Field(default=1800, gt=0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: Credential
+    granted_from: str
+    refresh_at: float
+
+
+class ClientCredentials:
+    """Wraps another source: where that one has `client_id` and `client_secret`, adds the `access_token` they buy.
+
+    One exchange runs at a time; a credential that already holds an `access_token` passes unchanged.
+    """
+
+    def __init__(
+        self,
+        inner: CredentialSource,
+        exchange: Callable[[Credential], Awaitable[TokenAnswer]],
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._inner = inner
+        self._exchange = exchange
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._held: _Held | None = None
+        self._granted = 0
+
+    async def read(self, vendor: str) -> Credential:
+        return await self._token(await self._inner.read(vendor), rejected=None)
+
+    async def refresh(self, vendor: str, *, rejected: str) -> Credential:
+        if self._held is None:
+            return await self._inner.refresh(vendor, rejected=rejected)
+        return await self._token(await self._inner.read(vendor), rejected=rejected)
+
+    async def _token(self, secret: Credential, *, rejected: str | None) -> Credential:
+        if "access_token" in secret or "client_secret" not in secret:
+            return secret
+        if (held := self._usable(secret, rejected)) is not None:
+            return held
+        async with self._lock:
+            if (held := self._usable(secret, rejected)) is not None:
+                return held
+            answer = await self._exchange(secret)
+            self._granted += 1
+            token = secret.with_fields(f"{secret.version}/token-{self._granted}", access_token=answer.access_token)
+            # At four fifths of its life, so that no request leaves with a token about to expire.
+            self._held = _Held(token, secret.version, self._clock.now() + 0.8 * answer.expires_in)
+            return token
+
+    def _usable(self, secret: Credential, rejected: str | None) -> Credential | None:
+        held = self._held
+        if held is None or held.granted_from != secret.version or self._clock.now() >= held.refresh_at:
+            return None
+        return None if held.token.version == rejected else held.token

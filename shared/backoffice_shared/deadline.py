@@ -1,0 +1,30 @@
+"""How long the current call may still take. It travels with the task, from the tool call down to every attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+
+_deadline: ContextVar[tuple[Clock, float] | None] = ContextVar("deadline", default=None)
+
+
+def remaining() -> float:
+    """Seconds left for the current call; infinite when nobody set a deadline."""
+    deadline = _deadline.get()
+    if deadline is None:
+        return float("inf")
+    clock, at = deadline
+    return at - clock.now()
+
+
+@contextmanager
+def within(seconds: float, clock: Clock = SYSTEM_CLOCK) -> Generator[None]:
+    """Give the block at most `seconds`: an outer deadline that is sooner stays in force."""
+    token = _deadline.set((clock, clock.now() + min(seconds, remaining())))
+    try:
+        yield
+    finally:
+        _deadline.reset(token)

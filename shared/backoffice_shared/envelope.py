@@ -1,0 +1,78 @@
+"""The shape of every read: page first, so that a host which cuts long text still shows how to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, PrivateAttr
+
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.sources import Source
+
+ItemT = TypeVar("ItemT", bound=BaseModel)
+
+
+class Page(BaseModel):
+    """`total` counts all matches, where the backends say; it `is_estimate` when they only guess."""
+
+    next_cursor: str | None = None
+    has_more: bool = False
+    total: int | None = None
+    total_is_estimate: bool | None = None
+
+
+class Answer(BaseModel):
+    """A result with its sources, and notes on what was shortened or left out."""
+
+    sources: list[Source] = []
+    notes: list[str] = []
+
+    def payload(self) -> dict[str, Any]:
+        """What goes out: JSON values, nothing that is None."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+class Listing(Answer, Generic[ItemT]):
+    """Rows. `resume(n)` gives the cursor that continues after the first n of them, for when not all fit."""
+
+    page: Page = Page()
+    items: list[ItemT]
+    sources: list[Source] = []
+    notes: list[str] = []
+
+    _resume: Callable[[int], str] | None = PrivateAttr(default=None)
+    _fields: frozenset[str] | None = PrivateAttr(default=None)
+
+    def resumed_by(self, resume: Callable[[int], str]) -> Self:
+        self._resume = resume
+        return self
+
+    @property
+    def resume(self) -> Callable[[int], str] | None:
+        return self._resume
+
+    def only(self, fields: Sequence[str] | None, item: type[BaseModel], *, always: str) -> Self:
+        """Keep these fields of each `item`, and the `always` one that identifies it.
+
+        Raises:
+            InvalidInput: an item has no such field; the sentence names those it has.
+        """
+        if fields is None:
+            return self
+        if unknown := sorted(set(fields) - item.model_fields.keys()):
+            raise InvalidInput(
+                "", f"fields: there is no {', '.join(unknown)}", hint=f"Valid: {', '.join(item.model_fields)}"
+            )
+        self._fields = frozenset((*fields, always))
+        return self
+
+    def payload(self) -> dict[str, Any]:
+        rest = super().payload()
+        whole: dict[str, Any] = {"page": rest.pop("page"), **rest}
+        if (fields := self._fields) is not None:
+            whole["items"] = [{name: row[name] for name in row if name in fields} for row in whole["items"]]
+        for empty in ("sources", "notes"):
+            if not whole[empty]:
+                del whole[empty]
+        return whole

@@ -1,0 +1,43 @@
+"""What the layers need to know about a request beyond its bytes. It rides in the request's extensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+
+_KEY = "backoffice"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One adapter call.
+
+    `operation` names it in spans and metrics and, up to the first dot, the breaker it falls under.
+    `reads` says that repeating it is harmless. `fresh_for` is how many seconds its answer may be reused.
+    `tags` are the references ("ticket:4711") that a read depends on and that a write changes.
+    `key` is the idempotency key that went out with a write, when the vendor honours one.
+    """
+
+    operation: str
+    reads: bool
+    fresh_for: float = 0.0
+    tags: frozenset[str] = frozenset()
+    key: str | None = None
+
+    @property
+    def group(self) -> str:
+        return self.operation.partition(".")[0]
+
+    @property
+    def repeatable(self) -> bool:
+        return self.reads or self.key is not None
+
+
+def attach(request: httpx.Request, call: Call) -> httpx.Request:
+    request.extensions[_KEY] = call
+    return request
+
+
+def call_of(request: httpx.Request) -> Call:
+    return request.extensions[_KEY]

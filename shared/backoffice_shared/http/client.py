@@ -1,0 +1,177 @@
+"""The stack an adapter speaks through, in order. This is the one place where the order is written.
+
+    adapter → translated → cached → coalesced → retrying → guarded → paced → traced → authorized → network
+
+translated   outermost, so that what every inner layer lets through becomes one of our errors
+cached       before anything that costs
+coalesced    only for what the cache did not have
+retrying     around everything that belongs to an attempt; the only layer that repeats
+guarded      counts attempts, and refuses before we wait for a turn
+paced        waits for a turn
+traced       sees every attempt, without the wait
+authorized   reads the secret last, so that nothing above ever holds one
+network      the wire
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from backoffice_shared.backend import Backend
+from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
+from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
+from backoffice_shared.errors import BackendUnavailable, MalformedAnswer
+from backoffice_shared.http.authorized import Authorized
+from backoffice_shared.http.cached import Cached
+from backoffice_shared.http.call import Call, attach
+from backoffice_shared.http.coalesced import Coalesced
+from backoffice_shared.http.guarded import Guarded
+from backoffice_shared.http.network import Network
+from backoffice_shared.http.paced import Paced
+from backoffice_shared.http.retrying import Retrying
+from backoffice_shared.http.traced import Traced
+from backoffice_shared.http.translated import Translated
+
+T = TypeVar("T")
+
+Params = Mapping[str, str | int | bool | list[str]]
+
+# What a translation raises when the wire is not what the vendor's documentation says.
+_MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+
+
+class BackendClient:
+    """What an adapter holds: `read` and `write`, each giving our words (`into`) for the vendor's answer."""
+
+    def __init__(self, backend: Backend, base_url: str, stack: httpx.AsyncBaseTransport) -> None:
+        self.backend = backend
+        self._base_url = base_url.rstrip("/")
+        self._stack = stack
+
+    async def read(
+        self,
+        operation: str,
+        path: str,
+        *,
+        into: Callable[[Any], T],
+        method: str = "GET",
+        params: Params | None = None,
+        json: object = None,
+        fresh_for: float = 0.0,
+        tags: Iterable[str] = (),
+    ) -> T:
+        """Ask. `fresh_for` is in seconds; `tags` name what the answer is about, so that a write can drop it.
+
+        Raises:
+            BackofficeError: the vendor refused, failed, or answered something misshapen.
+        """
+        call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags))
+        return await self._send(call, method, path, params, json, into)
+
+    async def write(
+        self,
+        operation: str,
+        path: str,
+        *,
+        into: Callable[[Any], T],
+        method: str = "POST",
+        params: Params | None = None,
+        json: object = None,
+        key: str | None = None,
+        touches: Iterable[str] = (),
+    ) -> T:
+        """Change something. `key` makes it repeatable where the vendor honours one; `touches` drops cached answers.
+
+        Raises:
+            OutcomeUnknown: it was sent, and no clear answer came.
+            BackofficeError: as for `read`.
+        """
+        header = self.backend.idempotency_header
+        call = Call(operation, reads=False, tags=frozenset(touches), key=key if header else None)
+        return await self._send(call, method, path, params, json, into)
+
+    async def _send(
+        self, call: Call, method: str, path: str, params: Params | None, json: object, into: Callable[[Any], T]
+    ) -> T:
+        headers = {"Accept": "application/json", **self.backend.headers}
+        if call.key is not None and self.backend.idempotency_header is not None:
+            headers[self.backend.idempotency_header] = call.key
+        request = httpx.Request(method, self._base_url + path, params=params, json=json, headers=headers)
+        response = await self._stack.handle_async_request(attach(request, call))
+        try:
+            return into(response.json() if response.content else None)
+        except _MISSHAPEN as error:
+            raise MalformedAnswer(
+                self.backend.title, f"answered {call.operation} in a form that we do not understand"
+            ) from error
+
+    async def aclose(self) -> None:
+        await self._stack.aclose()
+
+
+def path(*segments: str) -> str:
+    """A URL path of which no segment can leave its place, whatever an id holds: `path("contacts", id)`."""
+    return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+def connect(
+    backend: Backend,
+    wire: httpx.AsyncBaseTransport,
+    credentials: CredentialSource,
+    *,
+    base_url: str,
+    clock: Clock = SYSTEM_CLOCK,
+) -> BackendClient:
+    """Assemble the stack for one vendor over `wire`."""
+    network = Network(wire, backend.title)
+    if backend.token_endpoint is not None:
+        credentials = ClientCredentials(credentials, _exchange(backend, base_url, network), clock=clock)
+    authorized = Authorized(network, backend, credentials)
+
+    def partition() -> str:
+        return authorized.identity
+
+    stack: httpx.AsyncBaseTransport = authorized
+    stack = Traced(stack, backend)
+    stack = Paced(stack, backend, clock=clock)
+    stack = Guarded(stack, backend, clock=clock)
+    stack = Retrying(stack, backend, clock=clock)
+    stack = Coalesced(stack, partition=partition)
+    stack = Cached(stack, backend, partition=partition, clock=clock)
+    stack = Translated(stack, backend)
+    return BackendClient(backend, base_url, stack)
+
+
+def _exchange(
+    backend: Backend, base_url: str, network: httpx.AsyncBaseTransport
+) -> Callable[[Credential], Awaitable[TokenAnswer]]:
+    """Client credentials for an access token, at the vendor's token endpoint (RFC 6749 §4.4.2)."""
+    endpoint = backend.token_endpoint
+    assert endpoint is not None  # noqa: S101 - only called for a backend that has one
+    url = base_url.rstrip("/") + endpoint.path
+
+    async def exchange(secret: Credential) -> TokenAnswer:
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": secret["client_id"],
+            "client_secret": secret["client_secret"],
+            **({"scope": endpoint.scope} if endpoint.scope else {}),
+        }
+        request = httpx.Request("POST", url, data=form, headers={"Accept": "application/json"})
+        request.extensions["timeout"] = {"connect": 5.0, "read": backend.timeout, "write": 5.0, "pool": 5.0}
+        response = await network.handle_async_request(request)
+        if response.status_code >= 500:
+            raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")
+        if response.status_code >= 400:
+            raise MissingCredential(backend.title, "refused the configured client_id and client_secret")
+        try:
+            return TokenAnswer.model_validate_json(response.content)
+        except ValueError as error:
+            raise MalformedAnswer(backend.title, "its token endpoint answered no token") from error
+
+    return exchange

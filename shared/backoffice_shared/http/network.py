@@ -1,0 +1,81 @@
+"""Innermost layer: one attempt on the wire, with a bound on its time and on the size of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from backoffice_shared.errors import TooLarge
+
+LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
+CONNECTIONS = 100
+
+
+class Network(httpx.AsyncBaseTransport):
+    """Reads the whole answer, so that every layer above works on something that is there.
+
+    The transport underneath reports a connection that broke after the request had gone out as one that was
+    never made. That difference decides whether a payment may be sent again, so it is put right here.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, title: str, *, largest: int = LARGEST_ANSWER) -> None:
+        self._inner = inner
+        self._title = title
+        self._largest = largest
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        seconds = request.extensions.get("timeout", {}).get("read")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(request)
+        except TimeoutError as error:
+            raise httpx.ReadTimeout(f"no answer within {seconds:g} s", request=request) from error
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.ConnectTimeout as error:
+            if _broke_off(error.__cause__):
+                raise httpx.ReadError("the connection broke before an answer came", request=request) from error
+            raise
+        content = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > self._largest:
+                    raise TooLarge(self._title, f"answered more than {self._largest} bytes", hint="Ask for less")
+        except (aiohttp.ClientError, httpx.StreamError, httpx.DecodingError, httpx.ConnectTimeout) as error:
+            raise httpx.ReadError("the answer broke off or cannot be decoded", request=request) from error
+        finally:
+            await response.aclose()
+        headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _DECODED]
+        return httpx.Response(response.status_code, headers=headers, content=bytes(content), request=request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def wire(*, verify: bool | str = True) -> httpx.AsyncBaseTransport:
+    """A pooled HTTP/1.1 transport. No proxies from the environment, no cookies, no redirects."""
+    limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30)
+    context = httpx.create_ssl_context(verify=verify, trust_env=False)
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 30, ssl=context
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+
+    return AiohttpTransport(verify=context, limits=limits, client=session)
+
+
+_DECODED = (b"content-encoding", b"content-length", b"transfer-encoding")
+
+
+def _broke_off(cause: BaseException | None) -> bool:
+    """Whether the connection existed: connector errors are the ones that mean it never did."""
+    connecting = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ServerFingerprintMismatch
+    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, connecting)

@@ -1,0 +1,21 @@
+"""JSON from outside, as types that can be worked with: what is not of the expected kind counts as empty."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+
+def obj(value: object) -> dict[str, Any]:
+    """`value` when it is a JSON object, else an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def arr(value: object) -> list[Any]:
+    """`value` when it is a JSON array, else an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def compact(value: object) -> str:
+    """JSON without a byte to spare: what models read and wires carry."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,100 @@
+"""No result is larger than a model can use. Rows go first, then long texts, then sections; the result says so.
+
+The bound is 6,000 tokens. Compact JSON of this kind has a little over three bytes to a token (o200k), so it is kept in bytes,
+which are cheap to count.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from pydantic import BaseModel
+
+from backoffice_shared.envelope import Answer, Listing
+from backoffice_shared.jsonvalues import arr, compact, obj
+
+LARGEST = 18_000  # bytes of compact JSON
+_ROOM = 400  # for the page, and for the note that says what was left out
+_SHORTENED = (1_000, 300, 100)  # characters that long texts are cut to, in turn
+
+
+def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]:
+    """The result's payload and its compact JSON, both within `largest` bytes."""
+    payload = result.payload() if isinstance(result, Answer) else result.model_dump(mode="json", exclude_none=True)
+    text = compact(payload)
+    if _size(text) <= largest:
+        return payload, text
+    if isinstance(result, Listing):
+        _drop_rows(payload, cast("Listing[Any]", result), largest)
+    for length in _SHORTENED:
+        if _size(compact(payload)) <= largest:
+            break
+        shortened = _shorten(payload, length)
+        _note(payload, f"{shortened} long texts are cut to {length} characters")
+    while _size(compact(payload)) > largest and (section := _largest_section(payload)):
+        _note(payload, f"{section} is left out: it is too large. Ask for it alone, or for fewer rows")
+    return payload, compact(payload)
+
+
+def _drop_rows(payload: dict[str, Any], listing: Listing[Any], largest: int) -> None:
+    rows: list[Any] = payload["items"]
+    room = largest - _ROOM - _size(compact({**payload, "items": []}))
+    kept = 0
+    for row in rows:
+        room -= _size(compact(row)) + 1
+        if room < 0:
+            break
+        kept += 1
+    kept = max(kept, 1)  # a single row that is too large is shortened instead
+    if kept == len(rows):
+        return
+    payload["items"] = rows[:kept]
+    if listing.resume is not None:
+        payload["page"] = {**payload["page"], "has_more": True, "next_cursor": listing.resume(kept)}
+        how = "continue with page.next_cursor, or ask for fewer fields"
+    else:
+        how = "ask for fewer at a time, or for fewer fields"
+    _note(payload, f"{len(rows) - kept} of {len(rows)} rows did not fit: {how}")
+
+
+def _shorten(value: Any, length: int) -> int:
+    """Cut every string below `value` to `length` characters. Returns how many were cut."""
+    cut = 0
+    entries = _entries(value)
+    for place, entry in entries:
+        if isinstance(entry, str) and len(entry) > length and place not in ("next_cursor", "notes"):
+            value[place] = entry[: length - 1] + "…"
+            cut += 1
+        elif isinstance(entry, dict | list):
+            cut += _shorten(entry, length)
+    return cut
+
+
+def _largest_section(payload: dict[str, Any]) -> str | None:
+    """Take out the largest part of the largest row, or of the result itself, that is a list or an object."""
+    rows = [obj(row) for row in arr(payload.get("items"))]
+    where = max(rows, key=lambda row: _size(compact(row)), default=payload)
+    sections = {
+        name: _size(compact(obj(part) or arr(part)))
+        for name, part in where.items()
+        if (obj(part) or arr(part)) and name not in ("page", "items", "sources", "notes")
+    }
+    if not sections:
+        return None
+    name = max(sections, key=lambda section: sections[section])
+    del where[name]
+    return name
+
+
+def _entries(value: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return list(cast("dict[Any, Any]", value).items())
+    return list(enumerate(cast("list[Any]", value)))
+
+
+def _note(payload: dict[str, Any], note: str) -> None:
+    payload["notes"] = [*payload.get("notes", []), note]
+
+
+def _size(text: str) -> int:
+    return len(text.encode())

@@ -1,0 +1,173 @@
+"""A tool as the SDK runs it, with what the SDK leaves open closed: unknown arguments are refused, schemas carry no
+titles, a failure is a sentence, and the text a model reads is compact JSON that fits."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.resolve import resolve_arguments
+from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult, TextContent
+from pydantic import BaseModel, ValidationError
+
+from backoffice_shared.errors import BackofficeError, InvalidInput
+from backoffice_shared.jsonvalues import arr, obj
+from backoffice_shared.mcp.bounded import fit
+from backoffice_shared.mcp.tool import ToolSpec
+
+log = logging.getLogger("backoffice.tools")
+
+
+class StrictTool(Tool):
+    """`Tool` with our manners. `run` is the seam that the SDK's tool manager calls."""
+
+    scope: str
+
+    @classmethod
+    def of(cls, spec: ToolSpec) -> StrictTool:
+        plain = Tool.from_function(spec.fn, annotations=spec.effect, description=_prompt(spec))
+        arguments = plain.fn_metadata.arg_model
+        arguments.model_config["extra"] = "forbid"
+        arguments.model_rebuild(force=True)
+        plain.fn_metadata.output_schema = shallow(plain.fn_metadata.output_schema)
+        fields = {name: getattr(plain, name) for name in Tool.model_fields}
+        fields["parameters"] = without_titles(arguments.model_json_schema(by_alias=True))
+        return cls(**fields, scope=spec.scope)
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],
+        convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature; we always convert
+    ) -> CallToolResult | InputRequiredResult:
+        try:
+            given = self._validated(arguments)
+            resolved = await resolve_arguments(self.resolved_params, self.resolver_plans, given, context)
+            if isinstance(resolved, InputRequiredResult):
+                return resolved
+            if self.context_kwarg is not None:
+                resolved[self.context_kwarg] = context
+            return answered(await self.fn(**given, **resolved))
+        except BackofficeError as error:
+            return refused(error)
+        except (MCPError, ToolError):
+            raise
+        except Exception as error:
+            reference = secrets.token_hex(4)
+            log.exception("%s failed unexpectedly [%s]", self.name, reference)
+            raise MCPError(
+                INTERNAL_ERROR,
+                f"{self.name} failed inside this server. The operator finds it in the log as {reference}.",
+            ) from error
+
+    def _validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.fn_metadata.validate_arguments(arguments)
+        except ValidationError as error:
+            raise InvalidInput("", _sentence(error), hint=_valid(self.parameters, error)) from None
+
+
+def answered(result: BaseModel) -> CallToolResult:
+    payload, text = fit(result)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=payload)
+
+
+def refused(error: BackofficeError) -> CallToolResult:
+    """A failure as the model reads it: the sentence, and beside it the same in fields for the host."""
+    fields = {
+        "code": error.code,
+        "message": str(error),
+        "retryable": error.retryable,
+        "source": error.source or None,
+        "retry_after_s": None if error.retry_after is None else max(1, round(error.retry_after)),
+        "idempotency_key": error.idempotency_key,
+    }
+    return CallToolResult(
+        content=[TextContent(type="text", text=str(error))],
+        structured_content={"error": {name: value for name, value in fields.items() if value is not None}},
+        is_error=True,
+    )
+
+
+def without_titles(schema: object) -> Any:
+    """The schema without pydantic's titles, and without the `null` that only says "may be left out"."""
+    if entries := arr(schema):
+        return [without_titles(entry) for entry in entries]
+    if not obj(schema):
+        return schema
+    kept = {
+        name: without_titles(value)
+        for name, value in obj(schema).items()
+        if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
+    }
+    choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        del kept["anyOf"]
+        kept = {**choices[0], **kept}
+    return kept
+
+
+def shallow(schema: dict[str, Any] | None) -> dict[str, Any] | None:
+    """An output schema that names the fields of the result and of its items, and goes no deeper.
+
+    Hosts pay for these with every conversation; a deep one costs more than the tool's own definition.
+    """
+    if schema is None:
+        return None
+    defs: dict[str, Any] = schema.get("$defs", {})
+    return {"type": "object", "properties": {n: _outline(p, defs, depth=1) for n, p in schema["properties"].items()}}
+
+
+def _outline(schema: dict[str, Any], defs: dict[str, Any], *, depth: int) -> dict[str, Any]:
+    while "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    kinds = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
+    if len(kinds) == 1:
+        return _outline(kinds[0], defs, depth=depth)
+    kind = schema.get("type")
+    if kind == "array" and depth > 0:
+        return {"type": "array", "items": _outline(schema["items"], defs, depth=depth)}
+    if kind == "object" and depth > 0 and "properties" in schema:
+        return {
+            "type": "object",
+            "properties": {n: _outline(p, defs, depth=depth - 1) for n, p in schema["properties"].items()},
+        }
+    return {"type": kind} if kind else {}
+
+
+def _prompt(spec: ToolSpec) -> str:
+    """The docstring, unfolded: every paragraph one line."""
+    paragraphs = (spec.fn.__doc__ or "").strip().split("\n\n")
+    return "\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def _sentence(error: ValidationError) -> str:
+    """What is wrong with which argument. The rejected values stay out: they may be a customer's data."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(str(part) for part in fault['loc']) or 'arguments'}: {_fault(fault)}" for fault in faults[:5]]
+    if len(faults) > len(told):
+        told.append(f"and {len(faults) - len(told)} more")
+    return "; ".join(told)
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    match fault["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "there is no such argument"
+        case _:
+            message = str(fault["msg"])
+            return message[0].lower() + message[1:]
+
+
+def _valid(parameters: Mapping[str, Any], error: ValidationError) -> str:
+    if not any(fault["type"] == "extra_forbidden" for fault in error.errors()):
+        return ""
+    return f"Valid arguments: {', '.join(parameters.get('properties', {}))}"

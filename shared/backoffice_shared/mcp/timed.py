@@ -1,0 +1,49 @@
+"""A call ends in time, and everything below it knows how much is left.
+
+The caller may ask for less in `_meta` (`dev.backoffice/deadlineMs`, milliseconds that remain), never for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from mcp.server.context import CallNext, HandlerResult
+from mcp_types import CallToolRequestParams
+
+from backoffice_shared.deadline import remaining, within
+from backoffice_shared.errors import DeadlineExceeded
+from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.strict import refused
+
+DEADLINE_META = "dev.backoffice/deadlineMs"
+
+
+class Timed:
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+
+    async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+        seconds = min(self._longest, _asked(ctx.params))
+        try:
+            async with asyncio.timeout(seconds):
+                with within(seconds):
+                    return await call_next(ctx)
+        except TimeoutError:
+            return refused(
+                DeadlineExceeded("", f"{params.name} did not finish within {seconds:g} s", hint="Ask for less at once")
+            )
+
+
+def _asked(params: Mapping[str, object] | None) -> float:
+    meta = (params or {}).get("_meta")
+    asked = meta.get(DEADLINE_META) if isinstance(meta, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    if isinstance(asked, int | float) and not isinstance(asked, bool) and asked > 0:
+        return asked / 1000
+    return float("inf")
+
+
+def remaining_ms() -> int | None:
+    """What is left for a server further down; None when there is no bound."""
+    left = remaining()
+    return None if left == float("inf") else max(1, int(left * 1000))

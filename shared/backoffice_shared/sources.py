@@ -1,0 +1,108 @@
+"""Where an answer came from, how old it is, and what is missing from it.
+
+A read over several backends asks them at the same time and keeps what it gets. A backend that fails is named in
+`sources[]` with a sentence; only when all of them fail does the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from backoffice_shared.deadline import remaining, within
+from backoffice_shared.errors import BackofficeError
+
+T = TypeVar("T")
+
+MARGIN = 0.2  # seconds kept for putting the answers together
+
+
+class Source(BaseModel):
+    """One backend's part in an answer. `as_of` is when the oldest of what it gave was fetched."""
+
+    backend: str
+    status: Literal["ok", "stale", "error", "skipped"]
+    as_of: datetime | None = None
+    error_code: str | None = None
+    message: str | None = None
+    retry_after_s: int | None = None
+
+
+@dataclass(slots=True)
+class _Observed:
+    as_of: datetime | None = None
+    stale: bool = False
+
+
+_observed: ContextVar[_Observed | None] = ContextVar("observed", default=None)
+
+
+def observe(as_of: datetime | None = None, *, stale: bool = False) -> None:
+    """Note the age of an answer that the current read is made of; without `as_of` it was fetched just now."""
+    seen = _observed.get()
+    if seen is None:
+        return
+    at = as_of or datetime.now(UTC)
+    seen.as_of = at if seen.as_of is None else min(seen.as_of, at)
+    seen.stale = seen.stale or stale
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[T]):
+    """`values` by backend, for those that answered; `sources` for all, in the order asked."""
+
+    values: Mapping[str, T]
+    sources: list[Source]
+    errors: Mapping[str, BackofficeError]
+
+    def or_raise(self) -> Answers[T]:
+        """These answers, if there is any; else the error of the first backend, which the caller can act on."""
+        if self.errors and not self.values:
+            raise next(iter(self.errors.values()))
+        return self
+
+
+async def ask(backend: str, read: Callable[[], Awaitable[T]]) -> tuple[T | BackofficeError, Source]:
+    """One read, with what is to be said about it."""
+    token = _observed.set(seen := _Observed())
+    try:
+        value = await read()
+    except BackofficeError as error:
+        return error, failed(backend, error)
+    finally:
+        _observed.reset(token)
+    return value, Source(backend=backend, status="stale" if seen.stale else "ok", as_of=seen.as_of or datetime.now(UTC))
+
+
+def failed(backend: str, error: BackofficeError) -> Source:
+    return Source(
+        backend=backend,
+        status="error",
+        error_code=error.code,
+        message=str(error),
+        retry_after_s=None if error.retry_after is None else max(1, round(error.retry_after)),
+    )
+
+
+async def fan_out(reads: Mapping[str, Callable[[], Awaitable[T]]]) -> Answers[T]:
+    """Ask all backends at once, each within the call's time less a margin for the answer."""
+    values: dict[str, T] = {}
+    errors: dict[str, BackofficeError] = {}
+    sources: list[Source] = []
+    with within(max(remaining() - MARGIN, 0.0)):
+        async with asyncio.TaskGroup() as group:
+            tasks = {backend: group.create_task(ask(backend, read)) for backend, read in reads.items()}
+    for backend, task in tasks.items():
+        value, source = task.result()
+        sources.append(source)
+        if isinstance(value, BackofficeError):
+            errors[backend] = value
+        else:
+            values[backend] = value
+    return Answers(values, sources, errors)
