@@ -55,6 +55,10 @@ def no_allowance(_response: httpx.Response) -> Allowance | None:
     return None
 
 
+def never_replayed(_response: httpx.Response) -> bool:
+    return False
+
+
 def bearer(request: httpx.Request, credential: Credential) -> None:
     request.headers["Authorization"] = f"Bearer {credential['access_token']}"
 
@@ -80,4 +84,5 @@ class Backend:
     rate: Rate = Rate(requests=100, seconds=10, burst=20)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     idempotency_header: str | None = None
+    replayed: Callable[[httpx.Response], bool] = never_replayed
     timeout: float = 10.0

@@ -16,7 +16,8 @@ network      the wire
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -45,6 +46,14 @@ Params = Mapping[str, str | int | bool | list[str]]
 _MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """What a write gave. `replayed`: the vendor had seen its key before, and did nothing again."""
+
+    value: T
+    replayed: bool
+
+
 class BackendClient:
     """What an adapter holds: `read` and `write`, each giving our words (`into`) for the vendor's answer."""
 
@@ -71,7 +80,7 @@ class BackendClient:
             BackofficeError: the vendor refused, failed, or answered something misshapen.
         """
         call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags))
-        return await self._send(call, method, path, params, json, into)
+        return self._translated(call, await self._send(call, method, path, params, json), into)
 
     async def write(
         self,
@@ -84,7 +93,7 @@ class BackendClient:
         json: object = None,
         key: str | None = None,
         touches: Iterable[str] = (),
-    ) -> T:
+    ) -> Written[T]:
         """Change something. `key` makes it repeatable where the vendor honours one; `touches` drops cached answers.
 
         Raises:
@@ -93,16 +102,17 @@ class BackendClient:
         """
         header = self.backend.idempotency_header
         call = Call(operation, reads=False, tags=frozenset(touches), key=key if header else None)
-        return await self._send(call, method, path, params, json, into)
+        response = await self._send(call, method, path, params, json)
+        return Written(self._translated(call, response, into), self.backend.replayed(response))
 
-    async def _send(
-        self, call: Call, method: str, path: str, params: Params | None, json: object, into: Callable[[Any], T]
-    ) -> T:
+    async def _send(self, call: Call, method: str, path: str, params: Params | None, json: object) -> httpx.Response:
         headers = {"Accept": "application/json", **self.backend.headers}
         if call.key is not None and self.backend.idempotency_header is not None:
             headers[self.backend.idempotency_header] = call.key
         request = httpx.Request(method, self._base_url + path, params=params, json=json, headers=headers)
-        response = await self._stack.handle_async_request(attach(request, call))
+        return await self._stack.handle_async_request(attach(request, call))
+
+    def _translated(self, call: Call, response: httpx.Response, into: Callable[[Any], T]) -> T:
         try:
             return into(response.json() if response.content else None)
         except _MISSHAPEN as error:

@@ -136,7 +136,7 @@ class Company:
         self.today = today or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         self.agents = [Agent(n, name, f"{name.split()[0].lower()}@northwind.example") for n, name in enumerate(_AGENTS)]
         self.products = [_product(n) for n in range(len(_GOODS) * len(_KINDS))]
-        self.organisations = [_organisation(n) for n in range(max(3, customers // 5))]
+        self.organisations = [_organisation(n) for n in range(len(_ORGANISATIONS) + customers // 5)]
         self.people: list[Person] = []
         self.orders: list[Order] = []
         self.tickets: list[Ticket] = []
@@ -167,7 +167,7 @@ class Company:
         first, last = chance.choice(_FIRST), chance.choice(_LAST)
         if number in NAMESAKES:
             first, last = "Maria", "Garcia"
-        organisation = chance.randrange(len(_ORGANISATIONS)) if chance.random() < 0.6 else None
+        organisation = chance.randrange(len(_ORGANISATIONS) + number // 5) if chance.random() < 0.6 else None
         domain = "mail.example" if organisation is None else _organisation(organisation).domain
         systems: frozenset[System] = frozenset(("crm", "helpdesk", "shop"))
         if number > 9 and chance.random() < 0.15:
@@ -221,6 +221,9 @@ class Company:
 
     def _ago(self, chance: Random, least: int, most: int) -> datetime:
         return self.today - timedelta(days=chance.randrange(least, most), seconds=chance.randrange(86_400))
+
+    def organisation(self, person: Person) -> Organisation | None:
+        return None if person.organisation is None else self.organisations[person.organisation]
 
     def total(self, order: Order) -> int:
         """What the order comes to, in minor units."""
