@@ -69,10 +69,8 @@ class Listing(Answer, Generic[ItemT]):
 
     def payload(self) -> dict[str, Any]:
         rest = super().payload()
-        whole: dict[str, Any] = {"page": rest.pop("page"), **rest}
+        sources, notes = rest.pop("sources"), rest.pop("notes")
         if (fields := self._fields) is not None:
-            whole["items"] = [{name: row[name] for name in row if name in fields} for row in whole["items"]]
-        for empty in ("sources", "notes"):
-            if not whole[empty]:
-                del whole[empty]
-        return whole
+            rest["items"] = [{name: row[name] for name in row if name in fields} for row in rest["items"]]
+        whole: dict[str, Any] = {"page": rest.pop("page"), **rest}
+        return whole | ({"sources": sources} if sources else {}) | ({"notes": notes} if notes else {})

@@ -23,7 +23,7 @@ from backoffice_shared.sources import Source, fan_out
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chunk(Generic[ItemT]):
     """One page of one backend. `next` is that backend's own cursor, None at the end; `total` where it says."""
 
@@ -81,6 +81,25 @@ class Cursors:
     @staticmethod
     def _digest(question: object) -> str:
         return hashlib.sha256(json.dumps(question, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def cut(
+    items: list[ItemT], *, limit: int, cursor: str | None, cursors: Cursors, question: object
+) -> tuple[list[ItemT], Page, Callable[[int], str]]:
+    """One page of rows that are all at hand, with how to resume after any of them.
+
+    Raises:
+        InvalidInput: the cursor is not for this question.
+    """
+    place = cursors.read(question, cursor).get("") if cursor else None
+    start = place[1] if place is not None else 0
+    rows = items[start : start + limit]
+
+    def resume(count: int) -> str:
+        return cursors.write(question, {"": (None, start + count, limit)})
+
+    has_more = start + limit < len(items)
+    return rows, Page(next_cursor=resume(limit) if has_more else None, has_more=has_more, total=len(items)), resume
 
 
 @dataclass(slots=True)

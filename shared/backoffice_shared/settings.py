@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """Mounted secrets: `<secrets_dir>/<vendor>/<field>`. Without it, secrets come from the environment."""
     cursor_key: SecretStr = Field(default_factory=lambda: SecretStr(secrets.token_hex(32)))
     """Signs cursors. Give all replicas of a server the same one, or a cursor is good for one replica and one run."""
+    audit_file: Path | None = None
+    """Where the audit is appended, one JSON object a line. Without it, it goes to standard error."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("allowed_hosts", "allowed_origins", mode="before")

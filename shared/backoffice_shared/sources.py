@@ -7,7 +7,7 @@ A read over several backends asks them at the same time and keeps what it gets. 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,12 +48,12 @@ def observe(as_of: datetime | None = None, *, stale: bool = False) -> None:
     seen = _observed.get()
     if seen is None:
         return
-    at = as_of or datetime.now(UTC)
+    at = as_of or _now()
     seen.as_of = at if seen.as_of is None else min(seen.as_of, at)
     seen.stale = seen.stale or stale
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answers(Generic[T]):
     """`values` by backend, for those that answered; `sources` for all, in the order asked."""
 
@@ -77,7 +77,12 @@ async def ask(backend: str, read: Callable[[], Awaitable[T]]) -> tuple[T | Backo
         return error, failed(backend, error)
     finally:
         _observed.reset(token)
-    return value, Source(backend=backend, status="stale" if seen.stale else "ok", as_of=seen.as_of or datetime.now(UTC))
+    return value, Source(backend=backend, status="stale" if seen.stale else "ok", as_of=seen.as_of or _now())
+
+
+def _now() -> datetime:
+    """To the second: nobody asks for more, and every digit is read by a model."""
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def failed(backend: str, error: BackofficeError) -> Source:
@@ -88,6 +93,20 @@ def failed(backend: str, error: BackofficeError) -> Source:
         message=str(error),
         retry_after_s=None if error.retry_after is None else max(1, round(error.retry_after)),
     )
+
+
+def together(*groups: Sequence[Source]) -> list[Source]:
+    """One entry a backend, in the order of first mention: the worst that happened with it, and its oldest answer."""
+    found: dict[str, Source] = {}
+    for source in (source for group in groups for source in group):
+        known = found.setdefault(source.backend, source)
+        ages = [s.as_of for s in (known, source) if s.as_of is not None]
+        worst = max(known, source, key=lambda s: _WORSE.index(s.status))
+        found[source.backend] = worst.model_copy(update={"as_of": min(ages, default=None)})
+    return list(found.values())
+
+
+_WORSE = ("skipped", "ok", "stale", "error")
 
 
 async def fan_out(reads: Mapping[str, Callable[[], Awaitable[T]]]) -> Answers[T]:

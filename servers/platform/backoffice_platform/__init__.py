@@ -1,0 +1,1 @@
+"""The other servers under one roof, and the `backoffice` command."""

@@ -30,11 +30,12 @@ class Authorized(httpx.AsyncBaseTransport):
             best = ", ".join(sorted(self._backend.credentials[0]))
             raise MissingCredential(self._backend.title, f"has no credential configured; it needs {best}")
         self.identity = credential.identity
+        plain = request.headers.copy()
         self._backend.authorize(request, credential)
         try:
             return await self._inner.handle_async_request(request)
         finally:
-            request.headers.pop("Authorization", None)
+            request.headers = plain
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -98,7 +98,7 @@ class Cached(httpx.AsyncBaseTransport):
 
     def _answer(self, kept: _Kept, request: httpx.Request, age: float, how: str) -> httpx.Response:
         CACHE_REQUESTS.labels(self._backend.name, how).inc()
-        observe(datetime.now(UTC) - timedelta(seconds=age), stale=age > kept.fresh_for)
+        observe(datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=int(age)), stale=age > kept.fresh_for)
         return kept.response(request)
 
     async def _fetch(self, request: httpx.Request) -> httpx.Response:

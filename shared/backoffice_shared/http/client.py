@@ -46,7 +46,7 @@ Params = Mapping[str, str | int | bool | list[str]]
 _MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Written(Generic[T]):
     """What a write gave. `replayed`: the vendor had seen its key before, and did nothing again."""
 

@@ -78,6 +78,11 @@ class Breaker:
         """The call said nothing about health: free its place as a probe."""
         self._probing = False
 
+    def reset(self) -> None:
+        """Something else showed that it is well again."""
+        self.state, self._opened, self._connect_errors, self._probing = _CLOSED, 0, 0, False
+        self._buckets.clear()
+
     def _record_probe(self, *, failed: bool) -> None:
         self._probing = False
         if failed:
@@ -85,8 +90,7 @@ class Breaker:
             return
         self._probed += 1
         if self._probed >= PROBES:
-            self.state, self._opened, self._connect_errors = _CLOSED, 0, 0
-            self._buckets.clear()
+            self.reset()
 
     def _open(self) -> None:
         pause = min(OPEN_AT_MOST, OPEN_FOR * 2**self._opened)

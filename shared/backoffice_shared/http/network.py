@@ -15,11 +15,7 @@ CONNECTIONS = 100
 
 
 class Network(httpx.AsyncBaseTransport):
-    """Reads the whole answer, so that every layer above works on something that is there.
-
-    The transport underneath reports a connection that broke after the request had gone out as one that was
-    never made. That difference decides whether a payment may be sent again, so it is put right here.
-    """
+    """Reads the whole answer, so that every layer above works on something that is there."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, title: str, *, largest: int = LARGEST_ANSWER) -> None:
         self._inner = inner
@@ -35,12 +31,7 @@ class Network(httpx.AsyncBaseTransport):
             raise httpx.ReadTimeout(f"no answer within {seconds:g} s", request=request) from error
 
     async def _exchange(self, request: httpx.Request) -> httpx.Response:
-        try:
-            response = await self._inner.handle_async_request(request)
-        except httpx.ConnectTimeout as error:
-            if _broke_off(error.__cause__):
-                raise httpx.ReadError("the connection broke before an answer came", request=request) from error
-            raise
+        response = await self._inner.handle_async_request(request)
         content = bytearray()
         try:
             async for chunk in response.aiter_bytes():
@@ -58,6 +49,30 @@ class Network(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+class _Wire(httpx.AsyncBaseTransport):
+    """aiohttp as an httpx transport, telling the truth about connections.
+
+    The adapter between the two reports a refused connection, and one that broke after the request had gone out,
+    both as a connect timeout. The difference decides whether a payment may be sent again.
+    """
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await self._inner.handle_async_request(request)
+        except httpx.ConnectTimeout as error:
+            if isinstance(error.__cause__, aiohttp.ConnectionTimeoutError):
+                raise
+            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise httpx.ConnectError("the connection could not be made", request=request) from error
+            raise httpx.ReadError("the connection broke before an answer came", request=request) from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 def wire(*, verify: bool | str = True) -> httpx.AsyncBaseTransport:
     """A pooled HTTP/1.1 transport. No proxies from the environment, no cookies, no redirects."""
     limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30)
@@ -69,13 +84,8 @@ def wire(*, verify: bool | str = True) -> httpx.AsyncBaseTransport:
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
 
-    return AiohttpTransport(verify=context, limits=limits, client=session)
+    return _Wire(AiohttpTransport(verify=context, limits=limits, client=session))
 
 
 _DECODED = (b"content-encoding", b"content-length", b"transfer-encoding")
 
-
-def _broke_off(cause: BaseException | None) -> bool:
-    """Whether the connection existed: connector errors are the ones that mean it never did."""
-    connecting = aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.ServerFingerprintMismatch
-    return isinstance(cause, aiohttp.ClientConnectionError) and not isinstance(cause, connecting)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from typing import Any, Protocol, TextIO, cast
 
 from mcp.server.context import CallNext, HandlerResult
@@ -34,6 +36,11 @@ class JsonLines:
     def write(self, record: Mapping[str, Any]) -> None:
         self._stream.write(compact(record) + "\n")
         self._stream.flush()
+
+
+def open_sink(file: Path | None) -> JsonLines:
+    """Append to `file`; without one, write to standard error."""
+    return JsonLines(sys.stderr if file is None else file.open("a", encoding="utf-8"))
 
 
 class Audited:

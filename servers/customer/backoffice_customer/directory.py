@@ -1,0 +1,251 @@
+"""Who somebody is, across systems. People are joined by what proves that they are the same: an id, an e-mail address.
+
+A name proves nothing. Where several people may be meant, all of them are returned with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from backoffice_customer.models import Candidate, Contact, Customer, Link, Match, Preferences, Ref, parse_ref
+from backoffice_customer.ports import People
+from backoffice_shared.envelope import Listing
+from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_shared.paging import Cursors, cut
+from backoffice_shared.sources import Source, fan_out, together
+
+_MOST = 50  # candidates asked of one system
+
+By = Literal["id", "email", "phone", "name", "text"]
+_CONFIDENCE: dict[By, float] = {"id": 1.0, "email": 1.0, "phone": 0.9, "name": 0.6, "text": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One customer: the record that was asked for, and those of other systems that are the same person."""
+
+    asked: Ref
+    contacts: tuple[Contact, ...]
+
+    def of(self, system: str) -> list[Contact]:
+        return [contact for contact in self.contacts if contact.ref.backend == system]
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(email for contact in self.contacts for email in contact.emails))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`unknown`: the system was asked, and has nobody with this id. `unasked`: it did not answer."""
+
+    people: list[Person]
+    sources: list[Source]
+    unknown: list[str]
+    unasked: list[str]
+
+
+class Directory:
+    """`systems` in the order in which they are believed: the first that knows a name gives it."""
+
+    def __init__(self, systems: Mapping[str, People], cursors: Cursors) -> None:
+        self._systems = systems
+        self._cursors = cursors
+
+    async def people(self, customer_ids: Sequence[str]) -> Found:
+        """These customers, each with everything that is known to be the same person.
+
+        Raises:
+            InvalidInput: something is not a customer's id.
+            BackofficeError: every system failed.
+        """
+        asked = {text: self._ref(text) for text in dict.fromkeys(customer_ids)}
+        natives: dict[str, list[str]] = {}
+        for ref in asked.values():
+            natives.setdefault(ref.backend, []).append(ref.native)
+        own = (await fan_out({n: partial(self._systems[n].contacts, ids) for n, ids in natives.items()})).or_raise()
+        by_ref = {contact.ref: contact for contacts in own.values.values() for contact in contacts}
+        others, sources = await self._others(by_ref.values())
+        found = [Person(ref, self._ranked(_same(by_ref[ref], others))) for ref in asked.values() if ref in by_ref]
+        lacking = [text for text, ref in asked.items() if ref not in by_ref]
+        return Found(
+            people=found,
+            sources=together(own.sources, sources),
+            unknown=[text for text in lacking if asked[text].backend in own.values],
+            unasked=[text for text in lacking if asked[text].backend not in own.values],
+        )
+
+    async def person(self, customer_id: str) -> tuple[Person, list[Source]]:
+        """One customer.
+
+        Raises:
+            NotFound: nobody has this id.
+        """
+        found = await self.people([customer_id])
+        if not found.people:
+            raise NotFound("", f"there is no customer {customer_id!r}", hint="find_customers finds ids")
+        return found.people[0], found.sources
+
+    async def candidates(
+        self, query: str | None, identifiers: Sequence[str], *, limit: int, cursor: str | None
+    ) -> Listing[Candidate]:
+        """Everybody who may be meant, most certain first.
+
+        Raises:
+            InvalidInput: nothing was asked for.
+        """
+        texts = [text for text in dict.fromkeys((*identifiers, *((query,) if query else ()))) if text.strip()]
+        if not texts:
+            raise InvalidInput("", "give a query or identifiers", hint='For example identifiers=["ada@example.com"]')
+        answers = (await fan_out({name: partial(self._search, name, texts) for name in self._systems})).or_raise()
+        contacts = [contact for found in answers.values.values() for contact in found]
+        people = [Person(group[0].ref, self._ranked(group)) for group in _grouped(contacts)]
+        found = sorted((_candidate(person, texts) for person in people), key=_certainty)
+        rows, page, resume = cut(
+            found, limit=limit, cursor=cursor, cursors=self._cursors, question=["candidates", query, list(identifiers)]
+        )
+        capped = [name for name, contacts in answers.values.items() if len(contacts) >= _MOST]
+        notes = [f"{name} has more matches than are shown: ask more precisely" for name in capped]
+        page = page.model_copy(update={"total_is_estimate": bool(capped or answers.errors)})
+        return Listing[Candidate](page=page, items=rows, sources=answers.sources, notes=notes).resumed_by(resume)
+
+    async def _search(self, system: str, texts: Sequence[str]) -> list[Contact]:
+        people = self._systems[system]
+        emails = [text for text in texts if _is_email(text)]
+        refs = [ref for text in texts if (ref := self._maybe_ref(text)) is not None and ref.backend == system]
+        free = [text for text in texts if not _is_email(text) and self._maybe_ref(text) is None]
+        found = [*await people.contacts([ref.native for ref in refs]), *await people.contacts_by_email(emails)]
+        for text in free:
+            found += await people.search_contacts(text, _MOST)
+        return list({contact.ref: contact for contact in found}.values())
+
+    async def _others(self, contacts: Iterable[Contact]) -> tuple[list[Contact], list[Source]]:
+        """What all systems have under the e-mail addresses of these."""
+        emails = sorted({email for contact in contacts for email in contact.emails})
+        if not emails:
+            return [], []
+        answers = await fan_out({n: partial(people.contacts_by_email, emails) for n, people in self._systems.items()})
+        return [contact for found in answers.values.values() for contact in found], answers.sources
+
+    def _ranked(self, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
+        order = list(self._systems)
+        return tuple(sorted(contacts, key=lambda contact: order.index(contact.ref.backend)))
+
+    def _ref(self, text: str) -> Ref:
+        ref = parse_ref(text, frozenset(people.kind for people in self._systems.values()))
+        system = self._systems.get(ref.backend)
+        if system is None or system.kind != ref.kind:
+            raise InvalidInput(
+                "", f"{text!r}: this server has no such system", hint=f"It has {', '.join(self._systems)}"
+            )
+        return ref
+
+    def _maybe_ref(self, text: str) -> Ref | None:
+        try:
+            return self._ref(text)
+        except InvalidInput:
+            return None
+
+
+def merged(person: Person) -> Customer:
+    """One profile out of all records: the first system that knows a thing says it."""
+    records = person.contacts
+    consent = {c.ref.backend: c.email_marketing for c in records if c.email_marketing is not None}
+    return Customer(
+        customer_id=str(person.asked),
+        name=next((c.name for c in records), ""),
+        emails=list(person.emails),
+        phones=_distinct_phones(phone for contact in records for phone in contact.phones),
+        company=next((c.company for c in records if c.company), None),
+        owner=next((c.owner for c in records if c.owner), None),
+        tier=next((c.tier for c in records if c.tier), None),
+        lifecycle=next((c.lifecycle for c in records if c.lifecycle), None),
+        tags=list(dict.fromkeys(tag for contact in records for tag in contact.tags)),
+        lifetime_value=next((c.spent for c in records if c.spent), None),
+        preferences=Preferences(
+            language=next((c.language for c in records if c.language), None),
+            country=next((c.country for c in records if c.country), None),
+            email_marketing=consent,
+        ),
+        links=[
+            Link(
+                system=contact.ref.backend,
+                id=str(contact.ref),
+                url=contact.url,
+                matched_by="id" if contact.ref == person.asked else "email",
+            )
+            for contact in records
+        ],
+    )
+
+
+def masked(email: str) -> str:
+    """ada.lovelace@example.com → a•••@example.com"""
+    local, _, domain = email.partition("@")
+    return f"{local[:1]}•••@{domain}"
+
+
+def _candidate(person: Person, texts: Sequence[str]) -> Candidate:
+    best = person.contacts[0]
+    reasons: list[By] = [_reason(person, text) for text in texts]
+    by = max(reasons, key=_CONFIDENCE.__getitem__)
+    seen = [contact.updated_at for contact in person.contacts if contact.updated_at is not None]
+    return Candidate(
+        customer_id=str(best.ref),
+        name=best.name,
+        email_masked=masked(person.emails[0]) if person.emails else None,
+        company=next((c.company for c in person.contacts if c.company), None),
+        tier=next((c.tier for c in person.contacts if c.tier), None),
+        status=next((c.lifecycle for c in person.contacts if c.lifecycle), None),
+        last_activity_at=max(seen, default=None),
+        match=Match(by=by, confidence=_CONFIDENCE[by]),
+    )
+
+
+def _reason(person: Person, text: str) -> By:
+    wanted = text.strip().lower()
+    if wanted in {str(contact.ref) for contact in person.contacts}:
+        return "id"
+    if wanted in person.emails:
+        return "email"
+    digits = _digits(wanted)
+    if len(digits) >= 7 and any(_digits(phone).endswith(digits) for c in person.contacts for phone in c.phones):
+        return "phone"
+    if any(contact.name.lower() == wanted for contact in person.contacts):
+        return "name"
+    return "text"
+
+
+def _certainty(candidate: Candidate) -> tuple[float, str, str]:
+    return (-candidate.match.confidence, candidate.name, candidate.customer_id)
+
+
+def _grouped(contacts: Sequence[Contact]) -> list[list[Contact]]:
+    """Records that share an e-mail address, together."""
+    groups: list[list[Contact]] = []
+    for contact in contacts:
+        same = [group for group in groups if any(set(contact.emails) & set(other.emails) for other in group)]
+        groups = [group for group in groups if group not in same]
+        groups.append([*(other for group in same for other in group), contact])
+    return groups
+
+
+def _same(own: Contact, others: Iterable[Contact]) -> list[Contact]:
+    same = [other for other in others if other.ref != own.ref and set(other.emails) & set(own.emails)]
+    return [own, *same]
+
+
+def _distinct_phones(phones: Iterable[str]) -> list[str]:
+    return list({_digits(phone): phone for phone in phones}.values())
+
+
+def _is_email(text: str) -> bool:
+    return re.fullmatch(r"\S+@\S+\.\S+", text.strip()) is not None
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)

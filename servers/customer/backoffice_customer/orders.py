@@ -1,0 +1,57 @@
+"""Orders, wherever they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from backoffice_customer.directory import Directory
+from backoffice_customer.models import Order, OrderRow, parse_ref
+from backoffice_customer.ports import OrderQuery, OrderSection, Shop
+from backoffice_shared.envelope import Listing
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.paging import Cursors, merge
+from backoffice_shared.sources import ask, together
+
+
+class Orders:
+    def __init__(self, shops: Mapping[str, Shop], directory: Directory, cursors: Cursors) -> None:
+        self._shops = shops
+        self._directory = directory
+        self._cursors = cursors
+
+    async def search(
+        self, query: OrderQuery, *, customer_id: str | None, limit: int, cursor: str | None
+    ) -> Listing[OrderRow]:
+        """Orders that meet the whole query, newest first."""
+        question = ["orders", query, customer_id]
+        queries = dict.fromkeys(self._shops, query)
+        who = []
+        if customer_id is not None:
+            person, who = await self._directory.person(customer_id)
+            theirs = {name: tuple(contact.ref.native for contact in person.of(name)) for name in self._shops}
+            queries = {name: replace(query, customers=natives) for name, natives in theirs.items() if natives}
+            if not queries:
+                return Listing[OrderRow](items=[], sources=who, notes=["no shop knows this customer"])
+        found = await merge(
+            {name: partial(self._shops[name].search_orders, query) for name, query in queries.items()},
+            order=lambda row: row.placed_at,
+            limit=limit,
+            cursor=cursor,
+            cursors=self._cursors,
+            question=question,
+        )
+        found.sources = together(found.sources, who)
+        return found
+
+    async def get(self, order_id: str, include: frozenset[OrderSection]) -> Order:
+        ref = parse_ref(order_id, frozenset({"order"}))
+        if ref.backend not in self._shops:
+            raise InvalidInput(
+                "", f"{order_id!r}: this server has no such shop", hint=f"It has {', '.join(self._shops)}"
+            )
+        answer, source = await ask(ref.backend, partial(self._shops[ref.backend].order, ref.native, include))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.model_copy(update={"sources": [source]})

@@ -1,0 +1,74 @@
+"""Support tickets, wherever they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from backoffice_customer.directory import Directory
+from backoffice_customer.models import CreatedTicket, Ref, Ticket, TicketRow, parse_ref
+from backoffice_customer.ports import CommentPage, Desk, TicketDraft, TicketQuery
+from backoffice_shared.envelope import Listing
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.paging import Cursors, merge
+from backoffice_shared.sources import ask, together
+
+
+class Tickets:
+    def __init__(self, desks: Mapping[str, Desk], directory: Directory, cursors: Cursors) -> None:
+        self._desks = desks
+        self._directory = directory
+        self._cursors = cursors
+
+    async def search(
+        self, query: TicketQuery, *, customer_id: str | None, limit: int, cursor: str | None
+    ) -> Listing[TicketRow]:
+        """Tickets that meet the whole query, newest first by its `sort`."""
+        question = ["tickets", query, customer_id]
+        who = []
+        if customer_id is not None:
+            person, who = await self._directory.person(customer_id)
+            if not person.emails:
+                return Listing[TicketRow](
+                    items=[], sources=who, notes=["this customer has no e-mail address on record"]
+                )
+            query = replace(query, emails=person.emails)
+        found = await merge(
+            {name: partial(desk.search_tickets, query) for name, desk in self._desks.items()},
+            order=lambda row: row.created_at if query.sort == "created" else row.updated_at,
+            limit=limit,
+            cursor=cursor,
+            cursors=self._cursors,
+            question=question,
+        )
+        found.sources = together(found.sources, who)
+        return found
+
+    async def get(self, ticket_id: str, comments: CommentPage) -> Ticket:
+        """One ticket with a page of its comments, newest first."""
+        ref = self._ref(ticket_id)
+        answer, source = await ask(ref.backend, partial(self._desks[ref.backend].ticket, ref.native, comments))
+        if isinstance(answer, Exception):
+            raise answer
+        return answer.model_copy(update={"sources": [source]})
+
+    async def create(self, customer_id: str, draft: TicketDraft, key: str) -> CreatedTicket:
+        """Open a ticket for the customer.
+
+        Raises:
+            InvalidInput: the customer has no e-mail address that a ticket could be for.
+        """
+        person, _ = await self._directory.person(customer_id)
+        if not person.emails:
+            raise InvalidInput("", f"customer {customer_id!r} has no e-mail address: a ticket needs one")
+        desk = next(iter(self._desks.values()))
+        return await desk.create_ticket(replace(draft, name=person.contacts[0].name, email=person.emails[0]), key)
+
+    def _ref(self, ticket_id: str) -> Ref:
+        ref = parse_ref(ticket_id, frozenset({"ticket"}))
+        if ref.backend not in self._desks:
+            raise InvalidInput(
+                "", f"{ticket_id!r}: this server has no such helpdesk", hint=f"It has {', '.join(self._desks)}"
+            )
+        return ref

@@ -1,0 +1,60 @@
+"""Orders."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from backoffice_customer.models import (
+    Cursor,
+    CustomerId,
+    Fields,
+    FulfilmentStatus,
+    Limit,
+    Order,
+    OrderId,
+    OrderRow,
+    PaymentStatus,
+)
+from backoffice_customer.ports import OrderQuery, OrderSection
+from backoffice_customer.services import TheOrders
+from backoffice_shared.envelope import Listing
+from backoffice_shared.mcp.tool import READ, tool
+
+
+@tool(READ, scope="customer:read", needs="orders")
+async def search_orders(
+    orders: TheOrders,
+    customer_id: CustomerId | None = None,
+    order_number: Annotated[str, Field(max_length=40, description="As people write it: #1042")] | None = None,
+    email: Annotated[str, Field(max_length=254)] | None = None,
+    payment_status: list[PaymentStatus] | None = None,
+    fulfilment_status: list[FulfilmentStatus] | None = None,
+    sku: Annotated[str, Field(max_length=80)] | None = None,
+    since: datetime | None = None,
+    limit: Limit = 10,
+    cursor: Cursor | None = None,
+    fields: Fields | None = None,
+) -> Listing[OrderRow]:
+    """Find orders by customer, number, status, SKU or date, newest first."""
+    wanted = OrderQuery(
+        number=order_number,
+        email=email,
+        payment=tuple(payment_status or ()),
+        fulfilment=tuple(fulfilment_status or ()),
+        sku=sku,
+        since=since,
+    )
+    found = await orders.search(wanted, customer_id=customer_id, limit=limit, cursor=cursor)
+    return found.only(fields, OrderRow, always="order_id")
+
+
+@tool(READ, scope="customer:read", needs="orders")
+async def get_order(orders: TheOrders, order_id: OrderId, include: list[OrderSection] | None = None) -> Order:
+    """One order: lines and what is refundable; on request shipments with tracking, payments, refunds."""
+    return await orders.get(order_id, frozenset(include or ()))
+
+
+TOOLS = (search_orders, get_order)

@@ -1,0 +1,121 @@
+"""What `backoffice tools` and `backoffice call` do: one MCP request to a running server, and its answer in print."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+from mcp.shared.exceptions import MCPError
+
+from backoffice_platform.wire import UpstreamFailed, WireClient
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.http.network import wire
+from backoffice_shared.jsonvalues import arr, compact, obj
+
+T = TypeVar("T")
+
+_TIMEOUT = 60.0
+
+
+def tools(url: str, names: Sequence[str], *, schema: bool) -> None:
+    """Print the tools, or those named."""
+    offered = _ask(url, _tools)
+    for name in names:
+        _known(name, offered)
+    chosen = [tool for name, tool in offered.items() if not names or name in names]
+    if schema:
+        click.echo(json.dumps([{n: tool.get(n) for n in _SHOWN} for tool in chosen], indent=2, ensure_ascii=False))
+        return
+    width = max((len(tool["name"]) for tool in chosen), default=0)
+    for tool in chosen:
+        kind = "read " if obj(tool.get("annotations")).get("readOnlyHint") else "write"
+        click.echo(f"{tool['name']:{width}}  {kind}  {str(tool.get('description', '')).splitlines()[0]}")
+
+
+def call(url: str, tool: str, arguments: Sequence[str], *, compact_output: bool) -> int:
+    """Call the tool and print what it says. 0 when it answered, 1 when it refused."""
+
+    async def made(client: WireClient) -> dict[str, Any]:
+        offered = await _tools(client)
+        schema = obj(_known(tool, offered).get("inputSchema"))
+        given = _parsed(arguments, obj(schema.get("properties")))
+        params = {"name": tool, "arguments": given}
+        return await client.request("tools/call", params, timeout=_TIMEOUT, schema=schema)
+
+    result = _ask(url, made)
+    if result.get("isError"):
+        click.echo(_text(result), err=True)
+        return 1
+    answer = result.get("structuredContent")
+    click.echo(_text(result) if answer is None else compact(answer) if compact_output else _pretty(answer))
+    return 0
+
+
+def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
+    """Put one question to the server at `url`.
+
+    Raises:
+        InvalidInput: there is no MCP server, or it refuses the question.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise InvalidInput("", f"--url: {url!r} is not an http(s) URL")
+
+    async def asked() -> T:
+        client = WireClient(url, wire())
+        try:
+            return await question(client)
+        except UpstreamFailed as error:
+            raise InvalidInput("", f"{url}: {error}", hint="backoffice up --sandbox starts a server") from None
+        except MCPError as error:
+            raise InvalidInput("", error.error.message) from None
+        finally:
+            await client.aclose()
+
+    return asyncio.run(asked())
+
+
+async def _tools(client: WireClient) -> dict[str, dict[str, Any]]:
+    listed = await client.request("tools/list", {}, timeout=_TIMEOUT)
+    return {str(tool["name"]): tool for tool in map(obj, arr(listed.get("tools")))}
+
+
+def _known(name: str, offered: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    if name in offered:
+        return offered[name]
+    near = difflib.get_close_matches(name, offered, n=1)
+    hint = f"Did you mean {near[0]}?" if near else "backoffice tools lists those there are"
+    raise InvalidInput("", f"there is no tool {name!r}", hint=hint)
+
+
+def _parsed(arguments: Sequence[str], properties: dict[str, Any]) -> dict[str, Any]:
+    """KEY=VALUE as the tool wants them: text stays text, everything else is read as JSON."""
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if not equals:
+            raise InvalidInput("", f"{argument!r} is not KEY=VALUE")
+        schema = obj(properties.get(name))
+        if schema.get("type") == "string" or ("enum" in schema and value in arr(schema["enum"])):
+            given[name] = value
+            continue
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = [value] if schema.get("type") == "array" else value
+    return given
+
+
+def _text(result: dict[str, Any]) -> str:
+    return "\n".join(str(obj(block).get("text", "")) for block in arr(result.get("content")))
+
+
+def _pretty(answer: object) -> str:
+    return json.dumps(answer, indent=2, ensure_ascii=False)
+
+
+_SHOWN = ("name", "description", "inputSchema")

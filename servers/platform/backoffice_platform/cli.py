@@ -1,0 +1,111 @@
+"""The command `backoffice`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from backoffice_platform import asking, running
+from backoffice_shared import __version__
+from backoffice_shared.mcp.main import guarded
+from backoffice_shared.sandbox.company import FEWEST, MOST
+
+DEFAULT_URL = "http://127.0.0.1:8000/mcp"
+
+_customers = click.option(
+    "--customers",
+    type=click.IntRange(FEWEST, MOST),
+    default=50,
+    show_default=True,
+    help="Size of the fictional company.",
+)
+_seed = click.option("--seed", type=int, default=7, show_default=True, help="Which fictional company.")
+_url = click.option(
+    "--url", default=DEFAULT_URL, show_default=True, envvar="BACKOFFICE_URL", help="Where MCP is served."
+)
+
+
+@click.group(epilog="Start with: backoffice up --sandbox", context_settings={"max_content_width": 110})
+@click.version_option(__version__, prog_name="backoffice")
+def main() -> None:
+    """The tools of a company's staff, for AI agents."""
+
+
+@main.command(epilog="Example: backoffice up --sandbox --customers 500")
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]")
+@click.option(
+    "--sandbox",
+    is_flag=False,
+    flag_value="",
+    metavar="[URL]",
+    help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
+)
+@click.option(
+    "--upstreams",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Compose the MCP servers in this file instead of the installed domain servers.",
+)
+@click.option("--stdio", is_flag=True, help="Speak MCP on standard input and output instead of HTTP.")
+@_customers
+@_seed
+def up(
+    host: str | None,
+    port: int | None,
+    sandbox: str | None,
+    upstreams: Path | None,
+    stdio: bool,  # noqa: FBT001
+    customers: int,
+    seed: int,
+) -> None:
+    """Start the platform with every installed domain server behind it, in one process."""
+    if sandbox is not None and upstreams is not None:
+        raise click.UsageError("--sandbox is for the installed servers: give it to those in --upstreams themselves")
+    plan = running.Plan(host, port, sandbox, upstreams, stdio, customers, seed)
+    guarded(lambda: running.up(plan))
+
+
+@main.command(epilog="Example: backoffice sandbox --port 8100 --customers 1000")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65000),
+    default=8100,
+    show_default=True,
+    help="First of the ports: the directory, then the vendors; 0 takes free ones.",
+)
+@_customers
+@_seed
+def sandbox(host: str, port: int, customers: int, seed: int) -> None:
+    """Serve every vendor's sandbox over one fictional company, on HTTP and HTTPS."""
+    guarded(lambda: running.sandbox(host, port, customers, seed))
+
+
+@main.command(epilog="Example: backoffice tools --schema get_customers")
+@click.argument("names", nargs=-1)
+@click.option("--schema", is_flag=True, help="With the input schemas, as JSON.")
+@_url
+def tools(names: tuple[str, ...], schema: bool, url: str) -> None:  # noqa: FBT001
+    """List the tools that a running server offers."""
+    guarded(lambda: asking.tools(url, names, schema=schema))
+
+
+@main.command(
+    epilog="""\b
+Examples:
+  backoffice call find_customers query=maria
+  backoffice call get_customers customer_ids='["hubspot:contact:100001"]' include='["counts"]'
+"""
+)
+@click.argument("tool")
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--compact", is_flag=True, help="The result on one line, as a model reads it.")
+@_url
+def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str) -> None:  # noqa: FBT001
+    """Call one tool of a running server. Values are text, or JSON where the tool wants something else.
+
+    Exit code 0 when it answered, 1 when it refused, 2 when the call could not be made.
+    """
+    guarded(lambda: sys.exit(asking.call(url, tool, arguments, compact_output=compact)))

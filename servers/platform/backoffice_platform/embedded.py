@@ -1,0 +1,48 @@
+"""The domain servers in this process. The platform still reaches them over HTTP, on loopback: streaming, cancellation
+and headers are what they are in production."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from pydantic import HttpUrl
+
+from backoffice_platform.installed import installed_domains
+from backoffice_platform.upstreams import Upstream
+from backoffice_shared.mcp.audited import AuditSink
+from backoffice_shared.mcp.main import reach
+from backoffice_shared.mcp.server import announce, domain_server
+from backoffice_shared.mcp.serving import PATH, HttpServer, bind
+from backoffice_shared.sandbox.company import Company
+from backoffice_shared.settings import Settings
+
+
+@asynccontextmanager
+async def embedded(
+    settings: Settings,
+    environment: Mapping[str, str],
+    sink: AuditSink,
+    *,
+    sandbox: str | None,
+    company: Company | None,
+    say: Callable[[str], None],
+) -> AsyncGenerator[list[Upstream]]:
+    """Every installed domain server, each on a free loopback port, until the block ends."""
+    upstreams: list[Upstream] = []
+    servers: list[tuple[HttpServer, asyncio.Task[None]]] = []
+    try:
+        for domain in installed_domains():
+            reachable = await reach(domain, settings, environment, sandbox=sandbox, company=company)
+            announce(domain, reachable, say)
+            listening = bind("127.0.0.1", 0)
+            server = HttpServer(domain_server(domain, reachable, settings, sink), settings, signals=False)
+            servers.append((server, asyncio.create_task(server.serve(sockets=[listening]))))
+            url = HttpUrl(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
+            upstreams.append(Upstream(name=domain.name, url=url))
+        yield upstreams
+    finally:
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*(task for _, task in servers))

@@ -1,0 +1,78 @@
+"""One tool call, passed on to the upstream that has the tool, and what is said when that one does not answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.context import HandlerResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolRequestParams, Tool
+
+from backoffice_platform.registry import Member, Registry
+from backoffice_platform.wire import UpstreamFailed
+from backoffice_shared.deadline import remaining
+from backoffice_shared.errors import BackendUnavailable, BackofficeError, CircuitOpen, OutcomeUnknown
+from backoffice_shared.jsonvalues import obj
+from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.strict import refused
+from backoffice_shared.mcp.timed import remaining_ms
+
+
+async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -> HandlerResult:
+    found = registry.find(params.name)
+    if found is None:
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:64]}")
+    member, tool = found
+    if (wait := member.breaker.admit()) is not None:
+        return refused(CircuitOpen(member.name, "has been failing and is left alone for a while", retry_after=wait))
+    healthy: bool | None = None
+    try:
+        result = await _call(member, tool, ctx)
+        healthy = True
+        return result
+    except UpstreamFailed as failure:
+        healthy = False
+        registry.doubt(member)
+        return refused(_told(member, tool, params, failure))
+    except MCPError:
+        healthy = True
+        registry.doubt(member)
+        raise
+    finally:
+        if healthy is None:
+            member.breaker.forget()
+        else:
+            member.breaker.record(failed=not healthy, slow=False, connected=healthy)
+
+
+async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:
+    given = obj(dict(ctx.params or {}))
+    meta = obj(given.pop("_meta", None))
+    given["name"] = tool.name.removeprefix(member.upstream.prefix)
+    capabilities = ctx.session.client_capabilities
+    return await member.client.request(
+        "tools/call",
+        given,
+        timeout=min(member.upstream.timeout, remaining()),
+        meta=meta,
+        capabilities={}
+        if capabilities is None
+        else capabilities.model_dump(by_alias=True, mode="json", exclude_none=True),
+        schema=tool.input_schema,
+        progress=ctx.session.report_progress if "progressToken" in meta else None,
+        deadline_ms=remaining_ms(),
+    )
+
+
+def _told(member: Member, tool: Tool, params: CallToolRequestParams, failure: UpstreamFailed) -> BackofficeError:
+    reads = tool.annotations is not None and tool.annotations.read_only_hint
+    if failure.sent and not reads:
+        key = (params.arguments or {}).get("idempotency_key")
+        return OutcomeUnknown(
+            member.name,
+            f"{failure}: the call may or may not have been carried out",
+            idempotency_key=key if isinstance(key, str) else None,
+        )
+    return BackendUnavailable(
+        member.name, f"{failure}. The other tools work", hint="Try again in a moment, or go on without it"
+    )

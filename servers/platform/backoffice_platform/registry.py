@@ -1,0 +1,163 @@
+"""The upstreams, what each of them offers, and how they are doing.
+
+Lists are never fetched while an agent waits: a last good catalogue answers, refreshed behind it. An upstream that
+is down keeps its place in the list; calls to it are refused with a sentence until it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from mcp.server.subscriptions import SubscriptionBus, ToolsListChanged
+from mcp.shared.exceptions import MCPError
+from mcp_types import ListToolsResult, Tool
+from pydantic import ValidationError
+
+from backoffice_platform.upstreams import Upstream
+from backoffice_platform.wire import UpstreamFailed, WireClient
+from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+from backoffice_shared.http.guarded import Breaker
+
+log = logging.getLogger("backoffice.registry")
+
+LIST_TIMEOUT = 5.0
+SOONEST_REFRESH = 5.0  # however short an upstream says its list is good for
+LATEST_REFRESH = 60.0
+RETRY_FIRST, RETRY_AT_MOST = 0.5, 15.0  # while an upstream does not answer
+
+
+@dataclass
+class Member:
+    """One upstream at run time. `tools` are by public name, and the last that it gave; `failure` is why it has no newer."""
+
+    upstream: Upstream
+    client: WireClient
+    breaker: Breaker
+    tools: dict[str, Tool] = field(default_factory=dict[str, Tool])
+    listed_at: float | None = None
+    failure: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.upstream.name
+
+
+class Registry:
+    def __init__(
+        self,
+        upstreams: Sequence[Upstream],
+        bus: SubscriptionBus,
+        *,
+        transport: Callable[[], httpx.AsyncBaseTransport],
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._transport = transport
+        self._upstreams = upstreams
+        self._wanted: dict[str, asyncio.Event] = {}
+        self.members: list[Member] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[Registry]:
+        """Ask every upstream once, then keep asking behind the calls until the block ends."""
+        self.members = [
+            Member(upstream, WireClient(str(upstream.url), self._transport()), Breaker(self._clock, random.random))
+            for upstream in self._upstreams
+        ]
+        await asyncio.gather(*(self._refresh(member) for member in self.members))
+        keepers = [asyncio.create_task(self._keep_fresh(member), name=f"keep {member.name}") for member in self.members]
+        try:
+            yield self
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+            await asyncio.gather(*(member.client.aclose() for member in self.members))
+
+    def tools(self) -> list[Tool]:
+        """Every tool of every upstream. Where two upstreams give one name, the first in the file has it."""
+        found: dict[str, Tool] = {}
+        for member in self.members:
+            for name, tool in member.tools.items():
+                found.setdefault(name, tool)
+        return list(found.values())
+
+    def find(self, public_name: str) -> tuple[Member, Tool] | None:
+        for member in self.members:
+            if (tool := member.tools.get(public_name)) is not None:
+                return member, tool
+        return None
+
+    def input_schema(self, public_name: str) -> dict[str, Any] | None:
+        found = self.find(public_name)
+        return None if found is None else found[1].input_schema
+
+    def state(self) -> list[dict[str, Any]]:
+        """What the list is made of: the age of each part in seconds, and what is missing."""
+        now = self._clock.now()
+        return [
+            {
+                "upstream": member.name,
+                "tools": len(member.tools),
+                "age_s": None if member.listed_at is None else round(now - member.listed_at),
+                "failure": member.failure,
+            }
+            for member in self.members
+        ]
+
+    def doubt(self, member: Member) -> None:
+        """A call went wrong in a way that a new list may explain: ask for one now."""
+        if (wanted := self._wanted.get(member.name)) is not None:
+            wanted.set()
+
+    async def _keep_fresh(self, member: Member) -> None:
+        wanted = self._wanted[member.name] = asyncio.Event()
+        failures = 0
+        while True:
+            failures = failures + 1 if member.failure else 0
+            pause = min(RETRY_AT_MOST, RETRY_FIRST * 2 ** (failures - 1)) if failures else LATEST_REFRESH
+            try:
+                async with asyncio.timeout(pause):
+                    await wanted.wait()
+            except TimeoutError:
+                pass
+            wanted.clear()
+            await self._refresh(member)
+
+    async def _refresh(self, member: Member) -> None:
+        try:
+            tools = await self._list(member)
+        except (UpstreamFailed, MCPError, ValidationError) as error:
+            if member.failure is None:
+                log.warning("%s: its tools cannot be listed: %s", member.name, error)
+            member.failure = "it answered no valid list" if isinstance(error, ValidationError) else str(error)
+            return
+        if member.failure is not None:
+            log.warning("%s is back", member.name)
+        changed = tools != member.tools
+        member.tools, member.listed_at, member.failure = tools, self._clock.now(), None
+        member.breaker.reset()
+        if changed:
+            await self._bus.publish(ToolsListChanged())
+
+    async def _list(self, member: Member) -> dict[str, Tool]:
+        tools: dict[str, Tool] = {}
+        params: dict[str, Any] = {}
+        while True:
+            page = ListToolsResult.model_validate(
+                await member.client.request("tools/list", params, timeout=LIST_TIMEOUT)
+            )
+            for tool in page.tools:
+                name = member.upstream.prefix + tool.name
+                tools[name] = tool if name == tool.name else tool.model_copy(update={"name": name})
+            if page.next_cursor is None or page.next_cursor == params.get("cursor"):
+                return tools
+            params = {"cursor": page.next_cursor}

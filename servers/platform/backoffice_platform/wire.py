@@ -1,0 +1,173 @@
+"""A stateless MCP 2026-07-28 client for one upstream: one pooled POST a request, no session, nothing shared to break.
+
+The caller's token never goes along. What does: progress, cancellation (by hanging up), the trace, the time left.
+Source: the Streamable HTTP transport of https://modelcontextprotocol.io/specification/2026-07-28/basic/transports
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from itertools import count
+from typing import Any
+
+import httpx
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import encode_header_value, mcp_param_headers, x_mcp_header_map
+from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOCOL_VERSION_META_KEY
+from opentelemetry.propagate import inject
+
+from backoffice_shared import __version__
+from backoffice_shared.jsonvalues import compact, obj
+from backoffice_shared.mcp.timed import DEADLINE_META
+
+VERSION = "2026-07-28"
+LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
+_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_OWN_TO_THE_HOP = {
+    PROTOCOL_VERSION_META_KEY,
+    CLIENT_INFO_META_KEY,
+    CLIENT_CAPABILITIES_META_KEY,
+    DEADLINE_META,
+    "progressToken",
+    "progress_token",
+    "traceparent",
+    "tracestate",
+    "baggage",
+}
+_CLIENT_INFO = {"name": "backoffice-platform", "version": __version__}
+
+Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+
+
+class UpstreamFailed(Exception):  # noqa: N818 - it is what happened
+    """No usable answer. `sent`: the request may have reached the upstream, which may have carried it out."""
+
+    def __init__(self, reason: str, *, sent: bool) -> None:
+        super().__init__(reason)
+        self.sent = sent
+
+
+class WireClient:
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport) -> None:
+        self._url = url
+        self._transport = transport
+        self._ids = count(1)
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        timeout: float,
+        meta: Mapping[str, Any] | None = None,
+        capabilities: Mapping[str, Any] | None = None,
+        schema: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+        deadline_ms: int | None = None,
+    ) -> dict[str, Any]:
+        """The JSON-RPC result. Cancelling hangs up, which cancels the upstream's work. `timeout` is in seconds.
+
+        `schema` is the input schema of the tool called: it may ask for arguments to be mirrored in headers.
+
+        Raises:
+            MCPError: the upstream answered with a JSON-RPC error.
+            UpstreamFailed: it gave no usable answer.
+        """
+        identity = next(self._ids)
+        sent_meta = {key: value for key, value in (meta or {}).items() if key not in _OWN_TO_THE_HOP}
+        sent_meta |= {
+            PROTOCOL_VERSION_META_KEY: VERSION,
+            CLIENT_INFO_META_KEY: _CLIENT_INFO,
+            CLIENT_CAPABILITIES_META_KEY: dict(capabilities or {}),
+        }
+        if progress is not None:
+            sent_meta["progressToken"] = identity
+        if deadline_ms is not None:
+            sent_meta[DEADLINE_META] = deadline_ms
+        inject(sent_meta)
+        body = {"jsonrpc": "2.0", "id": identity, "method": method, "params": {**params, "_meta": sent_meta}}
+        request = httpx.Request(
+            "POST", self._url, content=compact(body).encode(), headers=_headers(method, params, schema)
+        )
+        request.extensions["timeout"] = {"connect": min(timeout, 5.0), "read": timeout, "write": timeout, "pool": 5.0}
+        try:
+            async with asyncio.timeout(timeout):
+                reply = await self._exchange(request, identity, progress)
+        except TimeoutError as error:
+            raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True) from error
+        except httpx.ConnectError as error:
+            raise UpstreamFailed("cannot be reached", sent=False) from error
+        except (httpx.TransportError, httpx.StreamError, ValueError) as error:
+            raise UpstreamFailed("the connection broke or the answer was not MCP", sent=True) from error
+        return _result(reply)
+
+    async def _exchange(self, request: httpx.Request, identity: int, progress: Progress | None) -> dict[str, Any]:
+        response = await self._transport.handle_async_request(request)
+        try:
+            if response.headers.get("content-type", "").startswith("text/event-stream"):
+                return await _read_events(response, identity, progress)
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                _bound(len(content))
+            return obj(json.loads(content))
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+
+def _headers(method: str, params: Mapping[str, Any], schema: Mapping[str, Any] | None) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": VERSION,
+        "mcp-method": method,
+    }
+    if (named_by := _NAMED_BY.get(method)) is not None:
+        headers["mcp-name"] = encode_header_value(str(params[named_by]))
+    if schema is not None and (mirrored := x_mcp_header_map(dict(schema))):
+        headers |= mcp_param_headers(mirrored, params.get("arguments") or {})
+    return headers
+
+
+async def _read_events(response: httpx.Response, identity: int, progress: Progress | None) -> dict[str, Any]:
+    """The reply among the events of this answer; progress on the way is passed on."""
+    async for event in _events(response):
+        message = obj(json.loads(event))
+        if message.get("id") == identity and ("result" in message or "error" in message):
+            return message
+        if progress is not None and message.get("method") == "notifications/progress":
+            told = obj(message.get("params"))
+            await progress(told["progress"], told.get("total"), told.get("message"))
+    return {}
+
+
+async def _events(response: httpx.Response) -> AsyncIterator[str]:
+    """The data of each server-sent event. https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+    data: list[str] = []
+    received = 0
+    async for line in response.aiter_lines():
+        received += len(line)
+        _bound(received)
+        if line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif not line and data:
+            yield "\n".join(data)
+            data = []
+
+
+def _bound(size: int) -> None:
+    if size > LARGEST_ANSWER:
+        raise ValueError("the answer is too large")
+
+
+def _result(reply: Mapping[str, Any]) -> dict[str, Any]:
+    if error := obj(reply.get("error")):
+        raise MCPError(int(error.get("code", 0)), str(error.get("message", "")), error.get("data"))
+    if not isinstance(reply.get("result"), dict):
+        raise UpstreamFailed("the answer was not MCP", sent=True)
+    return obj(reply["result"])

@@ -1,0 +1,156 @@
+"""What a domain server is made of, before it has any configuration: vendors, tools, and how they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+
+from backoffice_shared.backend import Backend
+from backoffice_shared.credentials.environment import EnvironmentCredentials
+from backoffice_shared.credentials.files import FileCredentials
+from backoffice_shared.credentials.source import CredentialSource
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.http.client import BackendClient, connect
+from backoffice_shared.http.network import wire
+from backoffice_shared.mcp.tool import ToolSpec
+from backoffice_shared.sandbox.company import Company
+from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
+from backoffice_shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """A backend, its sandbox, and what it can serve. `deprecated` are credentials that still work, and until when."""
+
+    backend: Backend
+    sandbox: Callable[[Company], VendorSandbox]
+    provides: frozenset[str]
+    deprecated: Mapping[frozenset[str], str] = field(default_factory=dict[frozenset[str], str])
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain server. `assemble` builds from the connected backends what tools resolve their parameters from."""
+
+    name: str
+    title: str
+    instructions: str
+    tools: Sequence[ToolSpec]
+    vendors: Sequence[Vendor]
+    assemble: Callable[[Mapping[str, BackendClient], Settings], object]
+    example: str = ""
+    """A first call to try in the sandbox: a tool and its arguments, as `backoffice call` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How one vendor is reached: where, with whose credentials, over what."""
+
+    vendor: Vendor
+    base_url: str
+    credentials: CredentialSource
+    over: Callable[[], httpx.AsyncBaseTransport]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A vendor that is not configured, and what would configure it."""
+
+    vendor: Vendor
+    needs: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """What a server can use, what it lacks, and what its operator should know."""
+
+    reached: Sequence[Reach] = ()
+    missing: Sequence[Missing] = ()
+    warnings: Sequence[str] = ()
+
+    def tools(self, domain: Domain) -> list[ToolSpec]:
+        """The tools that the vendors reached can serve."""
+        provided = {capability for reach in self.reached for capability in reach.vendor.provides}
+        return [spec for spec in domain.tools if not spec.needs or spec.needs in provided]
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncGenerator[dict[str, BackendClient]]:
+        async with AsyncExitStack() as stack:
+            clients: dict[str, BackendClient] = {}
+            for reach in self.reached:
+                client = connect(reach.vendor.backend, reach.over(), reach.credentials, base_url=reach.base_url)
+                stack.push_async_callback(client.aclose)
+                clients[reach.vendor.backend.name] = client
+            yield clients
+
+
+async def configured(domain: Domain, settings: Settings, environment: Mapping[str, str]) -> Reachable:
+    """The vendors whose credentials and options are configured. `environment` is ours, without the prefix."""
+    source: CredentialSource = (
+        EnvironmentCredentials(environment) if settings.secrets_dir is None else FileCredentials(settings.secrets_dir)
+    )
+    reached: list[Reach] = []
+    missing: list[Missing] = []
+    warnings: list[str] = []
+    for vendor in domain.vendors:
+        backend = vendor.backend
+        credential = await source.read(backend.name)
+        usable = next((fields for fields in backend.credentials if fields <= credential.keys()), None)
+        options = {name: environment.get(f"{backend.name}_{name}", "") for name in backend.options}
+        base_url = environment.get(f"{backend.name}_base_url", "")
+        if usable is None or not (base_url or all(options.values())):
+            missing.append(Missing(vendor, _needs(backend, settings)))
+            continue
+        if usable in vendor.deprecated:
+            warnings.append(f"{backend.title}: {vendor.deprecated[usable]}")
+        reached.append(Reach(vendor, base_url or backend.base_url.format(**options), source, wire))
+    return Reachable(reached, missing, warnings)
+
+
+def sandboxed(domain: Domain, sandboxes: Mapping[str, VendorSandbox]) -> Reachable:
+    """Every vendor, in its sandbox in this process."""
+    reached: list[Reach] = []
+    for vendor in domain.vendors:
+        sandbox = sandboxes[vendor.backend.name]
+        base_url = vendor.backend.base_url.format(**sandbox.options)
+        reached.append(Reach(vendor, base_url, _given(sandbox.credentials, vendor), _in_process(sandbox)))
+    return Reachable(reached)
+
+
+def served_elsewhere(domain: Domain, directory: Mapping[str, Mapping[str, object]]) -> Reachable:
+    """Every vendor in a running sandbox, as that one's directory (`GET /`) describes it.
+
+    Raises:
+        InvalidInput: the directory lacks a vendor of this server.
+    """
+    reached: list[Reach] = []
+    for vendor in domain.vendors:
+        entry = directory.get(vendor.backend.name)
+        credentials = entry.get("credentials") if entry is not None else None
+        if entry is None or not isinstance(credentials, Mapping):
+            raise InvalidInput("", f"that sandbox does not serve {vendor.backend.title}")
+        given = {str(name): str(value) for name, value in credentials.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        reached.append(Reach(vendor, str(entry["url"]), _given(given, vendor), wire))
+    return Reachable(reached)
+
+
+def _given(credentials: Mapping[str, str], vendor: Vendor) -> CredentialSource:
+    return EnvironmentCredentials({f"{vendor.backend.name}_{name}": value for name, value in credentials.items()})
+
+
+def _in_process(sandbox: VendorSandbox) -> Callable[[], httpx.AsyncBaseTransport]:
+    return lambda: InProcess(sandbox)
+
+
+def _needs(backend: Backend, settings: Settings) -> str:
+    """How to configure the vendor: names only."""
+    best = sorted(backend.credentials[0])
+    options = [f"BACKOFFICE_{backend.name}_{name}".upper() for name in backend.options]
+    if settings.secrets_dir is not None:
+        secrets = [str(settings.secrets_dir / backend.name / name) for name in best]
+    else:
+        secrets = [f"BACKOFFICE_{backend.name}_{name}".upper() for name in best]
+    return ", ".join([*options, *secrets])

@@ -1,0 +1,102 @@
+"""The command line of a domain server: stdio for a host that starts it, HTTP for one that connects to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+import click
+from pydantic import ValidationError
+
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.mcp.audited import open_sink
+from backoffice_shared.mcp.domain import Domain, Reachable, configured, sandboxed, served_elsewhere
+from backoffice_shared.mcp.server import announce, domain_server
+from backoffice_shared.mcp.serving import bind, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.sandbox.company import FEWEST, MOST, Company
+from backoffice_shared.sandbox.directory import read_directory
+from backoffice_shared.settings import Settings, environment
+
+BAD_USE = 2
+
+
+def say(line: str) -> None:
+    """To the operator. Standard output belongs to the protocol."""
+    click.echo(line, err=True)
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings, with what the command line says on top.
+
+    Raises:
+        InvalidInput: the environment holds something that cannot be one.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # pyright: ignore[reportArgumentType]
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        name = "BACKOFFICE_" + "_".join(str(part) for part in fault["loc"]).upper()
+        raise InvalidInput("", f"{name}: {fault['msg']}") from None
+
+
+async def reach(
+    domain: Domain, settings: Settings, env: Mapping[str, str], *, sandbox: str | None, company: Company | None
+) -> Reachable:
+    """The backends of `domain`: those configured, or with `sandbox` the sandbox at that URL, or `company` in this process."""
+    if sandbox is None:
+        return await configured(domain, settings, env)
+    if sandbox:
+        return served_elsewhere(domain, await read_directory(sandbox))
+    assert company is not None  # noqa: S101 - whoever passes an empty URL has made one
+    return sandboxed(domain, {vendor.backend.name: vendor.sandbox(company) for vendor in domain.vendors})
+
+
+def domain_main(domain: Domain) -> None:
+    """Run the server's own command."""
+
+    @click.command(
+        name=f"backoffice-{domain.name}",
+        help=f"{domain.title}. Speaks MCP on standard input and output, or with --http on a port.",
+        epilog=f"Example: backoffice-{domain.name} --sandbox --http --port 8001",
+    )
+    @click.option("--http", is_flag=True, help="Serve Streamable HTTP instead of stdio.")
+    @click.option("--host", help="Address to listen on (127.0.0.1).")
+    @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
+    @click.option(
+        "--sandbox",
+        is_flag=False,
+        flag_value="",
+        metavar="[URL]",
+        help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
+    )
+    @click.option("--customers", type=click.IntRange(FEWEST, MOST), default=50, help="Size of the fictional company.")
+    @click.option("--seed", type=int, default=7, help="Which fictional company.")
+    def command(http: bool, host: str | None, port: int | None, sandbox: str | None, customers: int, seed: int) -> None:  # noqa: FBT001
+        async def main() -> None:
+            settings = read_settings(host=host, port=port)
+            log_to_stderr(settings.log_level)
+            company = Company(seed=seed, customers=customers) if sandbox == "" else None
+            reachable = await reach(domain, settings, environment(), sandbox=sandbox, company=company)
+            server = domain_server(domain, reachable, settings, open_sink(settings.audit_file))
+            announce(domain, reachable, say)
+            if not http:
+                await serve_stdio(server)
+                return
+            listening = bind(settings.host, settings.port)
+            say(f"MCP at http://{settings.host}:{listening.getsockname()[1]}/mcp")
+            await serve_http(server, settings, listening)
+
+        guarded(lambda: run(main))
+
+    command()
+
+
+def guarded(main: Callable[[], None]) -> None:
+    """Run `main`; what the operator got wrong is one line and exit code 2."""
+    try:
+        main()
+    except InvalidInput as error:
+        say(f"Error: {error}")
+        sys.exit(BAD_USE)
+    except KeyboardInterrupt:
+        sys.exit(130)

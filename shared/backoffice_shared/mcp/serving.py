@@ -1,0 +1,189 @@
+"""Serves one MCP server: over Streamable HTTP with health, metrics and an orderly end, or over stdio.
+
+Both protocol eras are on the same endpoint. HTTP is always stateless, so that any replica answers any request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
+from mcp.server.subscriptions import ListenHandler
+from mcp.server.transport_security import TransportSecuritySettings
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from backoffice_shared.errors import InvalidInput
+from backoffice_shared.settings import Settings
+
+PATH = "/mcp"
+LARGEST_REQUEST = 1024 * 1024  # bytes
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+AnyServer = MCPServer[Any] | Server[Any]
+
+
+class Readiness:
+    """Whether load balancers should send requests here. It does not depend on backends: those fail on their own."""
+
+    def __init__(self) -> None:
+        self.draining = False
+
+
+def http_app(server: AnyServer, settings: Settings, readiness: Readiness) -> Starlette:
+    """The MCP endpoint with `/healthz`, `/readyz` and `/metrics` beside it."""
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        json_response=False,  # keeps cancellation when the caller hangs up, progress, and subscriptions
+        max_request_body_size=LARGEST_REQUEST,
+        transport_security=_security(settings),
+    )
+
+    async def live(_request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        return JSONResponse({"status": "draining"}, 503) if readiness.draining else JSONResponse({"status": "ready"})
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    app.router.routes.extend([Route("/healthz", live), Route("/readyz", ready), Route("/metrics", metrics)])
+    return app
+
+
+def _security(settings: Settings) -> TransportSecuritySettings:
+    """Host and Origin are checked whatever address we are bound to: a browser page must not reach us by a name of its own."""
+    loopback = [host for name in _LOOPBACK for host in (name, f"{name}:*")]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[*loopback, *settings.allowed_hosts],
+        allowed_origins=[*(f"http://{host}" for host in loopback), *settings.allowed_origins],
+    )
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn, with an orderly end: not ready at once, still answering for a while, then finish what is under way."""
+
+    def __init__(self, server: AnyServer, settings: Settings, *, signals: bool = True) -> None:
+        self._readiness = Readiness()
+        app = http_app(server, settings, self._readiness)
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            timeout_graceful_shutdown=int(settings.grace),
+            timeout_keep_alive=75,
+        )
+        super().__init__(config)
+        self._low_level = server.session_manager.app
+        self._drain = settings.drain
+        self._signals = signals
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal starts the drain, a second one ends it."""
+        if self._readiness.draining or self._drain <= 0 or sig == signal.SIGINT:
+            super().handle_exit(sig, frame)
+            return
+        self._readiness.draining = True
+        stop = super().handle_exit
+        self._loop.call_soon_threadsafe(lambda: self._loop.call_later(self._drain, stop, sig, frame))
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Of several servers in one process, one minds the signals."""
+        if not self._signals:
+            yield
+            return
+        with super().capture_signals():
+            yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        freeze_heap()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Open subscription streams would hold the process until the grace is over.
+        listening = self._low_level.get_request_handler("subscriptions/listen")
+        if listening is not None and isinstance(listening.handler, ListenHandler):
+            listening.handler.close()
+        await super().shutdown(sockets)
+
+
+def freeze_heap() -> None:
+    """What exists after start stays for good: the collector need not walk it again. Takes long pauses out of p99."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        InvalidInput: the address cannot be used. The sentence says why, and what to do.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen(1024)
+    except OSError as error:
+        listening.close()
+        raise InvalidInput(
+            "", f"cannot listen on {host}:{port}: {error.strerror or error}", hint="Choose another one with --port"
+        ) from None
+    listening.setblocking(False)  # noqa: FBT003
+    return listening
+
+
+async def serve_http(server: AnyServer, settings: Settings, listening: socket.socket) -> None:
+    await HttpServer(server, settings).serve(sockets=[listening])
+
+
+async def serve_stdio(server: AnyServer) -> None:
+    """Speak MCP on standard input and output. Everything else this process prints goes to standard error."""
+    freeze_heap()
+    if isinstance(server, MCPServer):
+        await server.run_stdio_async()
+        return
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run `main` on the fastest event loop there is."""
+
+    async def entered() -> None:
+        await main()
+
+    if sys.platform == "win32":
+        asyncio.run(entered())
+        return
+    import uvloop  # noqa: PLC0415 - does not exist on Windows
+
+    uvloop.run(entered())
+
+
+def log_to_stderr(level: str) -> None:
+    """Standard output belongs to the protocol."""
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
+    logging.getLogger("httpx").setLevel("WARNING")
