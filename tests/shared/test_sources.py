@@ -9,7 +9,7 @@ from tests.shared.clocks import ManualClock
 
 from backoffice_shared.deadline import remaining, within
 from backoffice_shared.errors import NotFound, RateLimited
-from backoffice_shared.sources import Source, ask, fan_out, observe
+from backoffice_shared.sources import Source, ask, fan_out, observe, together
 
 pytestmark = pytest.mark.anyio
 
@@ -94,3 +94,17 @@ async def test_a_failure_of_our_own_making_is_not_taken_for_a_backends() -> None
 async def test_observing_outside_of_a_read_does_nothing() -> None:
     observe(EARLY, stale=True)
     assert (await ask("acme", one))[1].status == "ok"
+
+
+def test_a_backend_that_was_asked_twice_is_named_once_with_the_worst_of_it() -> None:
+    first = [Source(backend="a", status="ok", as_of=LATE), Source(backend="b", status="ok", as_of=LATE)]
+    second = [
+        Source(backend="a", status="stale", as_of=EARLY),
+        Source(backend="b", status="error", error_code="rate_limited", message="slow down"),
+        Source(backend="c", status="skipped"),
+    ]
+    assert together(first, second) == [
+        Source(backend="a", status="stale", as_of=EARLY),
+        Source(backend="b", status="error", as_of=LATE, error_code="rate_limited", message="slow down"),
+        Source(backend="c", status="skipped"),
+    ]

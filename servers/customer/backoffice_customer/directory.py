@@ -104,7 +104,8 @@ class Directory:
         answers = (await fan_out({name: partial(self._search, name, texts) for name in self._systems})).or_raise()
         contacts = [contact for found in answers.values.values() for contact in found]
         people = [Person(group[0].ref, self._ranked(group)) for group in _grouped(contacts)]
-        found = sorted((_candidate(person, texts) for person in people), key=_certainty)
+        matched = [(person, _best_reason(person, query, identifiers)) for person in people]
+        found = sorted((_candidate(person, by) for person, by in matched if by is not None), key=_certainty)
         rows, page, resume = cut(
             found, limit=limit, cursor=cursor, cursors=self._cursors, question=["candidates", query, list(identifiers)]
         )
@@ -120,7 +121,7 @@ class Directory:
         free = [text for text in texts if not _is_email(text) and self._maybe_ref(text) is None]
         found = [*await people.contacts([ref.native for ref in refs]), *await people.contacts_by_email(emails)]
         for text in free:
-            found += await people.search_contacts(text, _MOST)
+            found += await people.search_contacts(_digits(text) if _is_phone(text) else text, _MOST)
         return list({contact.ref: contact for contact in found}.values())
 
     async def _others(self, contacts: Iterable[Contact]) -> tuple[list[Contact], list[Source]]:
@@ -189,10 +190,15 @@ def masked(email: str) -> str:
     return f"{local[:1]}•••@{domain}"
 
 
-def _candidate(person: Person, texts: Sequence[str]) -> Candidate:
+def _best_reason(person: Person, query: str | None, identifiers: Sequence[str]) -> By | None:
+    """Why this person may be meant. An identifier must be theirs: that it occurs in something of theirs is no reason."""
+    exact: list[By] = [by for text in identifiers if (by := _reason(person, text)) in ("id", "email", "phone")]
+    reasons = [*exact, *([_reason(person, query)] if query and query.strip() else [])]
+    return max(reasons, key=_CONFIDENCE.__getitem__, default=None)
+
+
+def _candidate(person: Person, by: By) -> Candidate:
     best = person.contacts[0]
-    reasons: list[By] = [_reason(person, text) for text in texts]
-    by = max(reasons, key=_CONFIDENCE.__getitem__)
     seen = [contact.updated_at for contact in person.contacts if contact.updated_at is not None]
     return Candidate(
         customer_id=str(best.ref),
@@ -213,7 +219,8 @@ def _reason(person: Person, text: str) -> By:
     if wanted in person.emails:
         return "email"
     digits = _digits(wanted)
-    if len(digits) >= 7 and any(_digits(phone).endswith(digits) for c in person.contacts for phone in c.phones):
+    phones = [_digits(phone) for contact in person.contacts for phone in contact.phones]
+    if _is_phone(wanted) and any(phone.endswith(digits) for phone in phones):
         return "phone"
     if any(contact.name.lower() == wanted for contact in person.contacts):
         return "name"
@@ -245,6 +252,11 @@ def _distinct_phones(phones: Iterable[str]) -> list[str]:
 
 def _is_email(text: str) -> bool:
     return re.fullmatch(r"\S+@\S+\.\S+", text.strip()) is not None
+
+
+def _is_phone(text: str) -> bool:
+    """Seven digits or more, and nothing but what people write between them."""
+    return re.fullmatch(r"[\d\s()+./-]+", text.strip()) is not None and len(_digits(text)) >= 7
 
 
 def _digits(text: str) -> str:

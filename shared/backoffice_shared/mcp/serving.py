@@ -186,4 +186,5 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
 def log_to_stderr(level: str) -> None:
     """Standard output belongs to the protocol."""
     logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
-    logging.getLogger("httpx").setLevel("WARNING")
+    for chatty in ("httpx", "mcp"):
+        logging.getLogger(chatty).setLevel("WARNING")

@@ -29,7 +29,6 @@ def test_what_is_named_like_a_secret_is_not_kept(name: str) -> None:
         ("15550100001", "[phone]"),
         ("hubspot:contact:123456789", "hubspot:contact:123456789"),
         ("order #1042", "order #1042"),
-        ("2026-01-02", "[phone]"),
         pytest.param(
             "my number is: +1 555 010 0001",
             "my number is: [phone]",

@@ -346,7 +346,7 @@ def _event(row: OrderRow) -> Event:
         kind="order",
         at=row.placed_at,
         title=f"Order {row.number}",
-        summary=f"{total}, {row.payment_status.replace('_', ' ')}, {row.fulfilment_status}",
+        summary=f"{total}. Payment: {row.payment_status.replace('_', ' ')}. Fulfilment: {row.fulfilment_status}.",
         direction="in",
         system=SHOPIFY.name,
         url=row.url,
@@ -435,7 +435,7 @@ def _line(wire: Any) -> OrderLine:
 
 def _shipments(wire: Any) -> list[Shipment]:
     """One for each parcel that can be followed, or one for the whole when none can."""
-    return [_shipment(sent, parcel) for sent in wire for parcel in sent["trackingInfo"] or [{}]]
+    return [_shipment(sent, parcel) for sent in wire for parcel in (arr(sent["trackingInfo"]) or [{}])]
 
 
 def _shipment(wire: Any, parcel: Any) -> Shipment:

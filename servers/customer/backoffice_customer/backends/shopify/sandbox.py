@@ -1,6 +1,6 @@
 """Shopify's wire over the fictional company: GraphQL over customers and orders, by a part of the vendor's own schema.
 
-Records are made when a query selects them; a field that takes work is a function until then.
+Records are made when a query selects them; a field that takes work is a function until it is selected.
 """
 
 from __future__ import annotations
@@ -8,22 +8,15 @@ from __future__ import annotations
 import base64
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache, partial
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLResolveInfo,
-    GraphQLSyntaxError,
-    build_schema,
-    execute_sync,
-    parse,
-    validate,
-)
+from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, build_schema, parse, validate
+from graphql import execute_sync as execute  # pyright: ignore[reportUnknownVariableType] - it leaves some of its own open
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -31,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from backoffice_customer.backends.shopify import search
-from backoffice_customer.backends.shopify.search import AllOf, Query, Term, holds, narrowed
+from backoffice_customer.backends.shopify.search import Term, holds, narrowed
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import Money, to_decimal
 from backoffice_shared.sandbox.company import Company, Order, Person, Product, order_name
@@ -40,13 +33,30 @@ from backoffice_shared.sandbox.frame import VendorSandbox
 SHOP = "northwind-outfitters"
 TOKEN = "shpat_sandbox"  # noqa: S105 - a test credential of a fictional company
 CLIENT = {"client_id": "sandbox-app", "client_secret": "shpss_sandbox"}
-SCHEMA = files(__package__).joinpath("schema.graphql")
+SCHEMA = files("backoffice_customer.backends.shopify").joinpath("schema.graphql")
 _FIRST_CUSTOMER, _FIRST_ORDER = 700_001, 800_001
 _LARGEST_PAGE, _LARGEST_BATCH = 250, 250
 _BUCKET, _RESTORED, _COST = 2_000.0, 100.0, 12  # points, points a second, points a query
 
 T = TypeVar("T")
 Record = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A field that depends on its arguments."""
+
+    answer: Callable[[Record], Any]
+
+
+def _resolve(source: Record, info: Any, **given: Any) -> Any:
+    match source[info.field_name]:
+        case Asked(answer):
+            return answer(given)
+        case value if callable(value):
+            return value()
+        case value:
+            return value
 
 
 def shopify_sandbox(company: Company) -> VendorSandbox:
@@ -82,117 +92,110 @@ class _Admin:
                 "myshopifyDomain": f"{SHOP}.myshopify.com",
                 "currencyCode": self.company.currency,
             },
-            "node": self._node,
-            "nodes": self._nodes,
-            "customer": self._node,
-            "order": self._node,
-            "customers": self._customers,
-            "customersCount": lambda _info, query="": _count(self.find_customers(query or "", "ID")),
-            "orders": self._orders,
-            "ordersCount": lambda _info, query="": _count(self.find_orders(query or "", "ID")),
+            "node": Asked(lambda given: self._node(given["id"])),
+            "nodes": Asked(self._nodes),
+            "customer": Asked(lambda given: self._node(given["id"], "Customer")),
+            "order": Asked(lambda given: self._node(given["id"], "Order")),
+            "customers": Asked(self._customers),
+            "customersCount": Asked(lambda given: _count(self.find_customers(given.get("query") or "", "ID"))),
+            "orders": Asked(self._orders),
+            "ordersCount": Asked(lambda given: _count(self.find_orders(given.get("query") or "", "ID"))),
         }
 
-    def _node(self, info: GraphQLResolveInfo, id: str) -> Record | None:  # noqa: A002 - the argument's name
-        found = re.fullmatch(r"gid://shopify/(\w+)/(\d{1,18})", id, re.ASCII)
+    def _node(self, gid: str, *kinds: str) -> Record | None:
+        found = re.fullmatch(r"gid://shopify/(\w+)/(\d{1,18})", gid, re.ASCII)
         if found is None:
-            raise GraphQLError(f"Invalid global id '{id}'", extensions={"code": "INVALID_VARIABLE"})
+            raise GraphQLError(f"Invalid global id '{gid}'", extensions={"code": "INVALID_VARIABLE"})
         kind, number = found[1], int(found[2])
-        if info.field_name in ("customer", "order") and info.field_name != kind.lower():
+        if kinds and kind not in kinds:
             return None
         if kind == "Customer" and number in self.people:
             return self.customer(number)
         return self.order(number) if kind == "Order" and number in self.orders else None
 
-    def _nodes(self, info: GraphQLResolveInfo, ids: list[str]) -> list[Record | None]:
-        if len(ids) > _LARGEST_BATCH:
-            raise GraphQLError(f"The input array size of {len(ids)} is greater than the maximum allowed of 250.")
-        return [self._node(info, each) for each in ids]
+    def _nodes(self, given: Record) -> list[Record | None]:
+        if len(given["ids"]) > _LARGEST_BATCH:
+            raise GraphQLError(
+                f"The input array size of {len(given['ids'])} is greater than the maximum allowed of 250."
+            )
+        return [self._node(gid) for gid in given["ids"]]
 
-    def _customers(self, _info: GraphQLResolveInfo, **given: Any) -> Record:
+    def _customers(self, given: Record) -> Record:
         found = self.find_customers(given.get("query") or "", given.get("sortKey") or "ID")
         return _connection(found, self.customer, given)
 
-    def _orders(self, _info: GraphQLResolveInfo, **given: Any) -> Record:
+    def _orders(self, given: Record) -> Record:
         found = self.find_orders(given.get("query") or "", given.get("sortKey") or "PROCESSED_AT")
         return _connection(found, self.order, given)
 
     # --------------------------------------------------------------------------------------------------- searching
 
     def _find_customers(self, text: str, sort_key: str) -> list[int]:
-        query = search.parse(text)
-        found = [n for n in self._look_in(query, self._known_customers, self.people) if self._customer_is(n, query)]
-        sort = {
-            "CREATED_AT": lambda n: (self.people[n].since, n),
-            "NAME": lambda n: (self.people[n].last_name, self.people[n].first_name, n),
-        }.get(sort_key, lambda n: n)
-        return sorted(found, key=sort)
+        def order(number: int) -> tuple[Any, ...]:
+            person = self.people[number]
+            by = {"CREATED_AT": (person.since,), "NAME": (person.last_name, person.first_name)}
+            return (*by.get(sort_key, ()), number)
+
+        return sorted(self._matching(text, self.people, self._known_customers, self._customer_tests), key=order)
 
     def _find_orders(self, text: str, sort_key: str) -> list[int]:
-        query = search.parse(text)
-        found = [n for n in self._look_in(query, self._known_orders, self.orders) if self._order_is(n, query)]
-        by_time = sort_key in ("CREATED_AT", "PROCESSED_AT")
-        return sorted(found, key=(lambda n: (self.orders[n].placed_at, n)) if by_time else None)
+        def order(number: int) -> tuple[Any, ...]:
+            return (self.orders[number].placed_at, number) if sort_key in ("CREATED_AT", "PROCESSED_AT") else (number,)
 
-    def _look_in(
-        self, query: Query, known: Callable[[Term], set[int] | None], all_of_them: Iterable[int]
+        return sorted(self._matching(text, self.orders, self._known_orders, self._order_tests), key=order)
+
+    def _matching(
+        self,
+        text: str,
+        facts: Mapping[int, T],
+        known: Callable[[Term], set[int] | None],
+        tests: Mapping[str | None, Callable[[T, Term], bool]],
     ) -> Iterable[int]:
+        """A field that Shopify does not know is no condition to it."""
+        query = search.parse(text)
         numbers = narrowed(query, known)
-        return all_of_them if numbers is None else numbers
+        for number in facts if numbers is None else numbers & facts.keys():
+            fact = facts[number]
+            if holds(query, lambda term, fact=fact: term.field not in tests or tests[term.field](fact, term)):
+                yield number
 
-    def _customer_is(self, number: int, query: Query) -> bool:
-        person = self.people[number]
+    @cached_property
+    def _customer_tests(self) -> dict[str | None, Callable[[Person, Term], bool]]:
+        return {
+            None: lambda person, term: _mentions(self._text(person), term),
+            "email": lambda person, term: _mentions(person.email, term),
+            "first_name": lambda person, term: _mentions(person.first_name, term),
+            "last_name": lambda person, term: _mentions(person.last_name, term),
+            "phone": lambda person, term: _digits(person.phone) == _digits(term.value),
+            "country": lambda person, term: person.country == term.value,
+            "id": lambda person, term: _compared(_FIRST_CUSTOMER + person.number, term, int),
+            "customer_date": lambda person, term: _compared(person.since, term, _instant),
+        }
 
-        def test(term: Term) -> bool:
-            match term.field:
-                case None:
-                    return _mentions(self._text(person), term)
-                case "email":
-                    return _mentions(person.email, term)
-                case "first_name":
-                    return _mentions(person.first_name, term)
-                case "last_name":
-                    return _mentions(person.last_name, term)
-                case "phone":
-                    return _digits(person.phone) == _digits(term.value)
-                case "country":
-                    return person.country == term.value
-                case "id":
-                    return _compared(number, term, int)
-                case "customer_date":
-                    return _compared(person.since, term, _instant)
-                case _:
-                    return True  # a field that it does not know is no condition to Shopify
+    @cached_property
+    def _order_tests(self) -> dict[str | None, Callable[[Order, Term], bool]]:
+        people, products = self.company.people, self.company.products
 
-        return holds(query, test)
+        @lru_cache(32)
+        def named(term: Term) -> frozenset[int]:
+            return frozenset(product.number for product in products if _mentions(product.sku, term))
 
-    def _order_is(self, number: int, query: Query) -> bool:
-        order = self.orders[number]
-        person = self.company.people[order.person]
+        def anywhere(order: Order, term: Term) -> bool:
+            person = people[order.person]
+            return _mentions(f"{order_name(order.number)} {person.name} {person.email}", term)
 
-        def test(term: Term) -> bool:
-            match term.field:
-                case None:
-                    return _mentions(f"{order_name(order.number)} {person.name} {person.email}", term)
-                case "name":
-                    return order_name(order.number) == "#" + term.value.removeprefix("#")
-                case "email":
-                    return _mentions(person.email, term)
-                case "customer_id":
-                    return _compared(_FIRST_CUSTOMER + order.person, term, int)
-                case "id":
-                    return _compared(number, term, int)
-                case "financial_status":
-                    return order.payment == term.value.lower()
-                case "fulfillment_status":
-                    return term.value.lower() in _FOUND_AS[order.fulfilment]
-                case "sku":
-                    return any(_mentions(self.company.products[product].sku, term) for product, _ in order.lines)
-                case "created_at" | "processed_at":
-                    return _compared(order.placed_at, term, _instant)
-                case _:
-                    return True
-
-        return holds(query, test)
+        return {
+            None: anywhere,
+            "name": lambda order, term: order_name(order.number) == "#" + term.value.removeprefix("#"),
+            "email": lambda order, term: _mentions(people[order.person].email, term),
+            "customer_id": lambda order, term: _compared(_FIRST_CUSTOMER + order.person, term, int),
+            "id": lambda order, term: _compared(_FIRST_ORDER + order.number, term, int),
+            "financial_status": lambda order, term: order.payment == term.value.lower(),
+            "fulfillment_status": lambda order, term: term.value.lower() in _FOUND_AS[order.fulfilment],
+            "sku": lambda order, term: any(product in named(term) for product, _ in order.lines),
+            "created_at": lambda order, term: _compared(order.placed_at, term, _instant),
+            "processed_at": lambda order, term: _compared(order.placed_at, term, _instant),
+        }
 
     def _known_customers(self, term: Term) -> set[int] | None:
         if term.field not in (None, "email", "first_name", "last_name", "phone") or term.value == "*":
@@ -200,7 +203,7 @@ class _Admin:
         words, prefix = _wanted(term)
         if prefix:
             words += self._words_from(words.pop()) if words else []
-        found = [self._mentioned.get(word, set()) for word in words]
+        found = [set(self._mentioned.get(word, ())) for word in words]
         # A phrase has all of its words; anything else has one of them.
         return min(found, key=len, default=set[int]()) if term.quoted else set[int]().union(*found)
 
@@ -222,12 +225,12 @@ class _Admin:
         return {_FIRST_ORDER + order.number for orders in placed for order in orders}
 
     @cached_property
-    def _mentioned(self) -> dict[str, set[int]]:
+    def _mentioned(self) -> dict[str, list[int]]:
         """Customers by each word that is written about them."""
-        found: dict[str, set[int]] = {}
+        found: dict[str, list[int]] = {}
         for number, person in self.people.items():
             for word in _words(self._text(person)):
-                found.setdefault(word, set()).add(number)
+                found.setdefault(word, []).append(number)
         return found
 
     @cached_property
@@ -260,7 +263,7 @@ class _Admin:
             "locale": person.language,
             "tags": [] if person.tier == "free" else [person.tier],
             "numberOfOrders": str(len(orders)),
-            "amountSpent": lambda _info: self._money(sum(self._received(order) for order in orders)),
+            "amountSpent": lambda: self._money(sum(self._received(order) for order in orders)),
             "defaultEmailAddress": {
                 "emailAddress": person.email,
                 "marketingState": "SUBSCRIBED" if person.email_consent else "UNSUBSCRIBED",
@@ -271,12 +274,11 @@ class _Admin:
                 "company": None if organisation is None else organisation.name,
                 "countryCodeV2": person.country,
             },
-            "orders": partial(self._orders_of_customer, number),
+            "orders": Asked(partial(self._orders_of_customer, number)),
         }
 
-    def _orders_of_customer(self, number: int, info: GraphQLResolveInfo, **given: Any) -> Record:
-        mine = f"customer_id:{number} ({given.pop('query', None) or ''})"
-        return self._orders(info, query=mine, **given)
+    def _orders_of_customer(self, number: int, given: Record) -> Record:
+        return self._orders({**given, "query": f"customer_id:{number}"})
 
     def order(self, number: int) -> Record:
         order = self.orders[number]
@@ -292,18 +294,18 @@ class _Admin:
             "updatedAt": _time(order.placed_at),
             "currencyCode": self.company.currency,
             "email": person.email,
-            "customer": lambda _info: self.customer(_FIRST_CUSTOMER + order.person),
+            "customer": lambda: self.customer(_FIRST_CUSTOMER + order.person),
             "displayFinancialStatus": order.payment.upper(),
             "displayFulfillmentStatus": _SHOWN_AS[order.fulfilment],
             "subtotalLineItemsQuantity": sum(quantity for _, quantity in order.lines),
             "totalPriceSet": self._bag(total),
             "totalReceivedSet": self._bag(self._received(order)),
             "totalRefundedSet": self._bag(refunded),
-            "suggestedRefund": lambda _info, **_given: self._suggested_refund(order),
-            "lineItems": lambda _info, **given: _connection(range(len(lines)), lines.__getitem__, given),
-            "fulfillments": lambda _info, first=None: self._fulfillments(order)[:first],
-            "transactions": lambda _info, first=None: self._transactions(order)[:first],
-            "refunds": lambda _info, first=None: self._refunds(order)[:first],
+            "suggestedRefund": lambda: self._suggested_refund(order),
+            "lineItems": Asked(lambda given: _connection(range(len(lines)), lines.__getitem__, given)),
+            "fulfillments": Asked(lambda given: self._fulfillments(order)[: given.get("first")]),
+            "transactions": Asked(lambda given: self._transactions(order)[: given.get("first")]),
+            "refunds": Asked(lambda given: self._refunds(order)[: given.get("first")]),
         }
 
     def _lines(self, order: Order) -> list[Record]:
@@ -331,7 +333,7 @@ class _Admin:
     def _fulfillments(self, order: Order) -> list[Record]:
         if not _shipped(order):
             return []
-        number, sent = _FIRST_ORDER + order.number, order.placed_at + timedelta(days=1)
+        number, sent = _FIRST_ORDER + order.number, min(order.placed_at + timedelta(days=1), self.company.today)
         tracking = f"NW{number:010d}"
         return [
             {
@@ -353,7 +355,7 @@ class _Admin:
         gateway = ("Bank Deposit", "manual") if pending else ("Shopify Payments", "shopify_payments")
         moves = [("SALE", self.company.total(order), order.placed_at)]
         if refunded:
-            moves.append(("REFUND", refunded, _refunded_at(order)))
+            moves.append(("REFUND", refunded, self._refunded_at(order)))
         return [
             {
                 "id": f"gid://shopify/OrderTransaction/{number + position}",
@@ -372,7 +374,7 @@ class _Admin:
         refunded = self._refunded(order)
         if not refunded:
             return []
-        at = _time(_refunded_at(order))
+        at = _time(self._refunded_at(order))
         identity = _identity("Refund", _FIRST_ORDER + order.number)
         return [{**identity, "createdAt": at, "processedAt": at, "note": None, "totalRefundedSet": self._bag(refunded)}]
 
@@ -387,6 +389,9 @@ class _Admin:
         """All of it, or half of it: the company's facts do not say how much a part is."""
         total = self.company.total(order)
         return {"refunded": total, "partially_refunded": total // 2}.get(order.payment, 0)
+
+    def _refunded_at(self, order: Order) -> datetime:
+        return min(order.placed_at + timedelta(days=3), self.company.today)
 
     def _bag(self, amount: int) -> Record:
         money = self._money(amount)
@@ -436,12 +441,13 @@ def _app(admin: _Admin) -> ASGIApp:
         document = prepared(asked["query"])
         if isinstance(document, list):
             return JSONResponse({"errors": [error.formatted for error in document]})
-        result = execute_sync(
+        result = execute(
             schema,
             document,
             root,
             variable_values=obj(asked.get("variables")),
             operation_name=asked.get("operationName"),
+            field_resolver=_resolve,
         )
         return JSONResponse({**result.formatted, "extensions": _cost(_COST, _COST, _BUCKET - _COST)})
 
@@ -493,8 +499,8 @@ def _connection(rows: Sequence[int], record: Callable[[int], Record], given: Rec
     start = _place(ordered, given["after"]) + 1 if given.get("after") else 0
     page = ordered[start : start + first]
     return {
-        "edges": lambda _info: [{"cursor": _cursor(row), "node": record(row)} for row in page],
-        "nodes": lambda _info: [record(row) for row in page],
+        "edges": lambda: [{"cursor": _cursor(row), "node": record(row)} for row in page],
+        "nodes": lambda: [record(row) for row in page],
         "pageInfo": {
             "hasNextPage": start + first < len(ordered),
             "hasPreviousPage": start > 0,
@@ -572,10 +578,6 @@ def _shipped(order: Order) -> int:
     """Units sent so far."""
     units = sum(quantity for _, quantity in order.lines)
     return {"fulfilled": units, "partial": units // 2}.get(order.fulfilment, 0)
-
-
-def _refunded_at(order: Order) -> datetime:
-    return order.placed_at + timedelta(days=3)
 
 
 def _digits(text: str) -> str:

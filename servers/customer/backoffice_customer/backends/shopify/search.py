@@ -97,7 +97,7 @@ def narrowed(query: Query, known: Callable[[Term], set[int] | None]) -> set[int]
             return known(query)
         case AllOf(parts):
             found = [numbers for part in parts if (numbers := narrowed(part, known)) is not None]
-            return set.intersection(*found) if found else None
+            return found[0].intersection(*found[1:]) if found else None
         case AnyOf(parts):
             found = [narrowed(part, known) for part in parts]
             some = [numbers for numbers in found if numbers is not None]

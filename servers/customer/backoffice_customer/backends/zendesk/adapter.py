@@ -411,7 +411,7 @@ def _url(wire: Any, kind: str) -> str:
 
 def _by_id(rows: Any) -> dict[int, Any]:
     """Side-loaded records. They are left out where there are none."""
-    return {row["id"]: row for row in rows or []}
+    return {row["id"]: row for row in (() if rows is None else rows)}
 
 
 def _name(records: Mapping[int, Any], number: int | None) -> str | None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
+import operator
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -46,6 +48,7 @@ _STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
 _PRIORITIES = ("low", "normal", "high", "urgent")
 
 Record = dict[str, Any]
+T = TypeVar("T")
 
 
 def zendesk_sandbox(company: Company, *, clock: Clock = SYSTEM_CLOCK) -> VendorSandbox:
@@ -54,7 +57,7 @@ def zendesk_sandbox(company: Company, *, clock: Clock = SYSTEM_CLOCK) -> VendorS
     sandbox = VendorSandbox(
         name="zendesk",
         title="Zendesk",
-        app=_Authenticated(_app(helpdesk, clock), _Tokens(clock)),
+        app=_Authenticated(_Api(helpdesk, clock).app(), _Tokens(clock)),
         credentials={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
         throttled=lambda seconds: Response(
             "Number of allowed API requests per minute exceeded",
@@ -85,25 +88,10 @@ class Term:
 _TERM = re.compile(
     r'(?P<minus>-)?(?:(?P<key>[a-z_]+)(?P<operator>:|<=|>=|<|>))?(?:"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))'
 )
-_KEYS = {
-    "type": "type",
-    "status": "status",
-    "priority": "priority",
-    "tags": "tags",
-    "requester": "requester",
-    "assignee": "assignee",
-    "created": "created",
-    "created_at": "created",
-    "updated": "updated",
-    "updated_at": "updated",
-    "subject": "subject",
-    "role": "role",
-    "name": "name",
-    "email": "email",
-    "phone": "phone",
-    "order_by": "order_by",
-    "sort": "sort",
-}
+_TICKET_KEYS = ("status", "priority", "tags", "requester", "assignee", "created", "updated")
+_USER_KEYS = ("role", "name", "email", "phone")
+_NO_CONDITION = ("type", "order_by", "sort")
+_KEYS = frozenset((*_NO_CONDITION, *_TICKET_KEYS, *_USER_KEYS))
 
 
 def parse(query: str) -> list[Term]:
@@ -113,23 +101,30 @@ def parse(query: str) -> list[Term]:
     """
     terms: list[Term] = []
     for found in _TERM.finditer(query):
-        key, operator = found["key"] or "", found["operator"] or ""
+        written, sign = found["key"] or "", found["operator"] or ""
+        key = written.removesuffix("_at")  # created_at is created
         value = found["phrase"] if found["phrase"] is not None else found["word"]
         if key not in _KEYS:
-            key, operator, value = "", "", f"{key}{operator}{value}"
-        terms.append(Term(_KEYS.get(key, ""), operator, value, negated=found["minus"] is not None))
+            key, sign, value = "", "", f"{written}{sign}{value}"
+        terms.append(Term(key, sign, value, negated=found["minus"] is not None))
     return terms
 
 
-def _met(tests: list[tuple[Term, bool]]) -> bool:
-    """Whether a record is meant, given which terms hold for it: one of those on the same property is enough."""
-    alike: dict[str, bool] = {}
-    for term, holds in tests:
-        if term.key and term.operator == ":" and not term.negated:
-            alike[term.key] = alike.get(term.key, False) or holds
-        elif holds is term.negated:
-            return False
-    return all(alike.values())
+def _conditions(tests: Iterable[tuple[Term, Callable[[T], bool]]]) -> list[list[Callable[[T], bool]]]:
+    """What must hold, each as alternatives: conditions on the same property are. Free words, the dearest to look for, last."""
+    found: dict[object, list[Callable[[T], bool]]] = {}
+    for term, holds in sorted(tests, key=lambda test: test[0].key == ""):
+        alike = term.key if term.key and term.operator == ":" and not term.negated else term
+        found.setdefault(alike, []).append(partial(_not, holds) if term.negated else holds)
+    return list(found.values())
+
+
+def _not(holds: Callable[[T], bool], record: T) -> bool:
+    return not holds(record)
+
+
+def _met(conditions: list[list[Callable[[T], bool]]], record: T) -> bool:
+    return all(any(holds(record) for holds in alternatives) for alternatives in conditions)
 
 
 def _said(text: str) -> str:
@@ -137,18 +132,13 @@ def _said(text: str) -> str:
     return "".join(f" {word}" for word in re.findall(r"\w+", text.lower()))
 
 
-def _compared(operator: str, value: Any, wanted: Any) -> bool:
-    match operator:
-        case "<":
-            return value < wanted
-        case "<=":
-            return value <= wanted
-        case ">":
-            return value > wanted
-        case ">=":
-            return value >= wanted
-        case _:
-            return value == wanted
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    ":": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 # ------------------------------------------------------------------------------------------------- the helpdesk
@@ -173,7 +163,35 @@ class _Written:
 
 
 _AnyTicket = Ticket | _Written
-_Test = Callable[[_AnyTicket], bool]
+
+
+def _status(value: str) -> int:
+    return _STATUSES.index(value) if value in _STATUSES else -1
+
+
+def _priority(value: str | None) -> int:
+    return _PRIORITIES.index(value) if value in _PRIORITIES else -1
+
+
+def _whole(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise _Refused(_error(422, "invalid", f"Invalid search: {text} is not a valid date")) from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+_ORDERED: dict[str, tuple[Callable[[_AnyTicket], Any], Callable[[str], Any]]] = {
+    "status": (lambda ticket: _status(ticket.status), _status),
+    "priority": (lambda ticket: _priority(ticket.priority), _priority),
+    "created": (lambda ticket: _whole(ticket.created_at), _moment),
+    "updated": (lambda ticket: _whole(ticket.updated_at), _moment),
+}
+"""What is compared by size: how to read it from a ticket, and what a value in a query means."""
 
 
 class _Helpdesk:
@@ -186,13 +204,14 @@ class _Helpdesk:
         self.by_email = {user.email: n for n, user in chain(self.people.items(), self.agents.items())}
         self.searches_are_stale: Callable[[], bool] = lambda: False
         self._written: dict[int, _Written] = {}
-        self._texts: dict[int, str] = {}
+        self._texts: dict[int, str] = {}  # what searches look through, of tickets and users, by Zendesk's ids
         self._writes = 0
 
-    # ------------------------------------------------------------------------------------------------ reading
+    def knows(self, number: int) -> bool:
+        return number in self.people or number in self.agents
 
-    def user(self, number: int) -> Person | Agent | None:
-        return self.people.get(number) or self.agents.get(number)
+    def user(self, number: int) -> Person | Agent:
+        return self.people.get(number) or self.agents[number]
 
     def ticket(self, number: int) -> _AnyTicket | None:
         """By the company's number, which is Zendesk's less a fixed offset."""
@@ -209,86 +228,67 @@ class _Helpdesk:
         return None if ticket.status == "new" else ticket.number % len(self.company.agents)
 
     def find_tickets(self, terms: list[Term]) -> list[_AnyTicket]:
-        conditions = [term for term in terms if term.key not in ("type", "order_by", "sort")]
-        tests = [(term, self._ticket_test(term)) for term in conditions]
-        found = self._candidates(conditions)
-        return [ticket for ticket in found if _met([(term, holds(ticket)) for term, holds in tests])]
+        asked = [term for term in terms if term.key not in _NO_CONDITION]
+        conditions = _conditions([(term, self._ticket_test(term)) for term in asked])
+        return [ticket for ticket in self._candidates(asked) if _met(conditions, ticket)]
 
     def find_users(self, terms: list[Term]) -> list[int]:
-        conditions = [term for term in terms if term.key not in ("type", "order_by", "sort")]
-        emails = [term.value.lower() for term in conditions if term.key == "email" and not term.negated]
-        candidates = [self.by_email[e] for e in dict.fromkeys(emails) if e in self.by_email] if emails else None
-        indexed = (n for n in candidates or chain(self.people, self.agents) if not self._unseen_user(n))
-        if emails and not candidates:
-            return []
-        return [n for n in indexed if _met([(term, self._user_holds(n, term)) for term in conditions])]
+        asked = [term for term in terms if term.key not in _NO_CONDITION]
+        conditions = _conditions([(term, partial(self._user_holds, term)) for term in asked])
+        emails = [term.value.lower() for term in asked if term.key == "email" and not term.negated]
+        some = [self.by_email[email] for email in dict.fromkeys(emails) if email in self.by_email]
+        everybody = some if emails else chain(self.people, self.agents)
+        return [number for number in everybody if self._seen(number) and _met(conditions, number)]
 
-    def _candidates(self, conditions: list[Term]) -> Iterator[_AnyTicket]:
+    def _candidates(self, asked: list[Term]) -> Iterator[_AnyTicket]:
         """All tickets that searches see, or those of the requesters asked for, without a look at all the others."""
-        asked = [term for term in conditions if term.key == "requester" and not term.negated]
-        known, new = len(self.company.tickets), sorted(n for n in self._written if n >= len(self.company.tickets))
-        numbers: Iterable[int] = range(known)
-        if asked:
-            people = {n - _FIRST_USER for term in asked for n in self._users_meant(term.value)}
-            numbers = [t.number for person in people for t in self.company.tickets_of.get(person, ())]
+        who = [term for term in asked if term.key == "requester" and not term.negated]
+        old, new = range(len(self.company.tickets)), [n for n in self._written if n >= len(self.company.tickets)]
+        numbers: Iterable[int] = old
+        if who:
+            people = {n - _FIRST_USER for term in who for n in self._users_meant(term.value)}
+            numbers = [ticket.number for person in people for ticket in self.company.tickets_of.get(person, ())]
             new = [n for n in new if self._written[n].person in people]
         for number in chain(numbers, () if self.searches_are_stale() else new):
             yield self._written.get(number) or self.company.tickets[number]
 
-    def _ticket_test(self, term: Term) -> _Test:
+    def _ticket_test(self, term: Term) -> Callable[[_AnyTicket], bool]:
         """What a term asks of a ticket, with all that can be known beforehand."""
-        value, operator = term.value.lower(), term.operator
+        value = term.value.lower()
+        if term.key in _ORDERED:
+            (read, meant), holds = _ORDERED[term.key], _OPERATORS[term.operator]
+            wanted = meant(value)
+            return lambda ticket: holds(read(ticket), wanted)
         match term.key:
-            case "status":
-                wanted = _rank(_STATUSES, value)
-                return lambda ticket: _compared(operator, _rank(_STATUSES, ticket.status), wanted)
-            case "priority":
-                wanted = _rank(_PRIORITIES, value)
-                return lambda ticket: _compared(operator, _rank(_PRIORITIES, ticket.priority or ""), wanted)
             case "tags":
                 return lambda ticket: value in ticket.tags
             case "requester":
                 people = {number - _FIRST_USER for number in self._users_meant(value)}
                 return lambda ticket: ticket.person in people
             case "assignee":
-                agents = {number - _FIRST_AGENT for number in self._users_meant(value)}
-                none = value == "none"
-                return lambda ticket: none if (who := self.assignee(ticket)) is None else who in agents
-            case "created":
-                at = _moment(value)
-                return lambda ticket: _compared(operator, _whole(ticket.created_at), at)
-            case "updated":
-                at = _moment(value)
-                return lambda ticket: _compared(operator, _whole(ticket.updated_at), at)
-            case "subject":
-                said = _said(value)
-                return lambda ticket: said in _said(ticket.subject)
+                agents = {None} if value == "none" else {n - _FIRST_AGENT for n in self._users_meant(value)}
+                return lambda ticket: self.assignee(ticket) in agents
             case "":
                 said = _said(value)
-                return lambda ticket: str(_FIRST_TICKET + ticket.number) == value or said in self._text(ticket)
+                return lambda ticket: said in self._text(ticket) or value == str(_FIRST_TICKET + ticket.number)
             case _:
                 return lambda _ticket: False  # a property that only users have
 
-    def _user_holds(self, number: int, term: Term) -> bool:
-        user, value = self.user(number), term.value
-        assert user is not None  # noqa: S101 - only numbers of users are asked about
+    def _user_holds(self, term: Term, number: int) -> bool:
+        user, value = self.user(number), term.value.lower()
         match term.key:
             case "email":
-                return user.email == value.lower()
+                return user.email == value
             case "role":
-                return value.lower() == ("agent" if isinstance(user, Agent) else "end-user")
+                return value == ("agent" if isinstance(user, Agent) else "end-user")
             case "name":
                 return _said(value) in _said(user.name)
             case "phone":
-                return isinstance(user, Person) and _digits(value) != "" and _digits(value) in _digits(user.phone)
+                return isinstance(user, Person) and _digits(value) in _digits(user.phone) and _digits(value) != ""
             case "":
-                organisation = self.company.organisation(user) if isinstance(user, Person) else None
-                known = (
-                    f"{user.name} {user.email} {getattr(user, 'phone', '')} {organisation.name if organisation else ''}"
-                )
-                return value == str(number) or _said(value) in _said(known)
+                return value == str(number) or _said(value) in self._user_text(number, user)
             case _:
-                return False
+                return False  # a property that only tickets have
 
     def _users_meant(self, text: str) -> set[int]:
         """Requesters and assignees are given by id, by e-mail address, or by name."""
@@ -300,16 +300,22 @@ class _Helpdesk:
         return {n for n, user in chain(self.people.items(), self.agents.items()) if said and said in _said(user.name)}
 
     def _text(self, ticket: _AnyTicket) -> str:
-        if ticket.number not in self._texts:
+        number = _FIRST_TICKET + ticket.number
+        if number not in self._texts:
             parts = [ticket.subject, *ticket.tags, *(comment.text for comment in self.comments(ticket))]
-            self._texts[ticket.number] = _said(" ".join(parts))
-        return self._texts[ticket.number]
+            self._texts[number] = _said(" ".join(parts))
+        return self._texts[number]
 
-    def _unseen_user(self, number: int) -> bool:
+    def _user_text(self, number: int, user: Person | Agent) -> str:
+        if number not in self._texts:
+            organisation = self.company.organisation(user) if isinstance(user, Person) else None
+            parts = [user.name, user.email, getattr(user, "phone", ""), organisation.name if organisation else ""]
+            self._texts[number] = _said(" ".join(parts))
+        return self._texts[number]
+
+    def _seen(self, number: int) -> bool:
         new = _FIRST_USER + len(self.company.people) <= number < _FIRST_ORGANISATION
-        return new and self.searches_are_stale()
-
-    # ------------------------------------------------------------------------------------------------- writing
+        return not (new and self.searches_are_stale())
 
     def save_user(self, name: str, email: str, phone: str | None = None) -> tuple[int, bool]:
         """The user with this address, made or renamed. Says whether it is new."""
@@ -318,6 +324,7 @@ class _Helpdesk:
             if (person := self.people.get(number)) is not None:
                 named = replace(person, first_name=first, last_name=last) if name else person
                 self.people[number] = replace(named, phone=phone or named.phone)
+                self._texts.pop(number, None)
             return number, False
         number = max(_FIRST_USER + len(self.company.people), max(self.people, default=0) + 1)
         self.people[number] = Person(
@@ -373,7 +380,7 @@ class _Helpdesk:
             comments=(*self.comments(ticket), *((comment,) if comment.text else ())),
         )
         self._written[ticket.number] = written
-        self._texts.pop(ticket.number, None)
+        self._texts.pop(_FIRST_TICKET + ticket.number, None)
         return written
 
     def _taken(self, ticket: _AnyTicket) -> _Written:
@@ -415,7 +422,6 @@ class _Wire:
 
     def user(self, number: int) -> Record:
         user = self._helpdesk.user(number)
-        assert user is not None  # noqa: S101 - only numbers of users are asked about
         agent = isinstance(user, Agent)
         since = self._helpdesk.company.today - timedelta(days=2000) if agent else user.since
         return {
@@ -426,45 +432,29 @@ class _Wire:
             "created_at": _time(since),
             "updated_at": _time(since),
             "time_zone": "UTC",
-            "iana_time_zone": "Etc/UTC",
             "phone": None if agent else user.phone or None,
-            "shared_phone_number": None,
-            "photo": None,
-            "locale_id": 1,
             "locale": "en-US" if agent else {"en": "en-US", "pt": "pt-BR"}.get(user.language, user.language),
             "organization_id": None if agent else _organisation_id(user),
             "role": "agent" if agent else "end-user",
             "verified": True,
             "external_id": None,
             "tags": [] if agent else [user.tier],
-            "alias": "",
             "active": True,
-            "shared": False,
-            "shared_agent": False,
             "last_login_at": None,
-            "two_factor_auth_enabled": None,
-            "signature": None,
-            "details": "",
-            "notes": "",
-            "role_type": None,
-            "custom_role_id": None,
-            "moderator": agent,
-            "ticket_restriction": None if agent else "requested",
-            "only_private_comments": False,
-            "restricted_agent": not agent,
             "suspended": False,
-            "default_group_id": None,
-            "report_csv": False,
             "user_fields": {},
         }
 
     def users(self, numbers: Iterable[int | None]) -> list[Record]:
         """Side-loaded users: each of these once."""
-        return [self.user(n) for n in dict.fromkeys(numbers) if n is not None and self._helpdesk.user(n)]
+        return [self.user(n) for n in dict.fromkeys(numbers) if n is not None and self._helpdesk.knows(n)]
 
     def organisations(self, users: Iterable[Record]) -> list[Record]:
-        numbers = dict.fromkeys(user["organization_id"] for user in users if user["organization_id"] is not None)
-        return [self._organisation(self._helpdesk.company.organisations[n - _FIRST_ORGANISATION]) for n in numbers]
+        numbers: list[int] = [user["organization_id"] for user in users if user["organization_id"] is not None]
+        return [
+            self._organisation(self._helpdesk.company.organisations[n - _FIRST_ORGANISATION])
+            for n in dict.fromkeys(numbers)
+        ]
 
     def _organisation(self, organisation: Organisation) -> Record:
         number = _FIRST_ORGANISATION + organisation.number
@@ -489,14 +479,11 @@ class _Wire:
             "via": _via(_channel(ticket)),
             "created_at": _time(ticket.created_at),
             "updated_at": _time(ticket.updated_at),
-            "generated_timestamp": int(ticket.updated_at.timestamp()),
             "type": None,
             "subject": ticket.subject,
-            "raw_subject": ticket.subject,
             "description": comments[0].text,
             "priority": ticket.priority,
             "status": ticket.status,
-            "recipient": None,
             "requester_id": _FIRST_USER + ticket.person,
             "submitter_id": _author(ticket, comments[0]),
             "assignee_id": None if (agent := self._helpdesk.assignee(ticket)) is None else _FIRST_AGENT + agent,
@@ -504,10 +491,6 @@ class _Wire:
             "group_id": None,
             "collaborator_ids": [],
             "follower_ids": [],
-            "email_cc_ids": [],
-            "forum_topic_id": None,
-            "problem_id": None,
-            "has_incidents": False,
             "is_public": any(comment.public for comment in comments),
             "due_at": None,
             "tags": list(ticket.tags),
@@ -515,12 +498,6 @@ class _Wire:
                 {"id": _ORDER_FIELD, "value": None if ticket.order is None else order_name(ticket.order)}
             ],
             "satisfaction_rating": None,
-            "sharing_agreement_ids": [],
-            "followup_ids": [],
-            "brand_id": 1,
-            "allow_channelback": False,
-            "allow_attachments": True,
-            "from_messaging_channel": False,
         }
 
     def users_of(self, tickets: Iterable[Record]) -> list[Record]:
@@ -574,138 +551,147 @@ class _Remembered:
     until: float
 
 
-def _app(helpdesk: _Helpdesk, clock: Clock) -> ASGIApp:
-    remembered: dict[str, _Remembered] = {}
+class _Api:
+    def __init__(self, helpdesk: _Helpdesk, clock: Clock) -> None:
+        self._helpdesk = helpdesk
+        self._clock = clock
+        self._remembered: dict[str, _Remembered] = {}
 
-    def found_user(request: Request) -> int:
-        number: int = request.path_params["id"]
-        if helpdesk.user(number) is None:
-            raise _Refused(_error(404, "RecordNotFound", "Not found"))
-        return number
-
-    def found_ticket(request: Request) -> _AnyTicket:
-        ticket = helpdesk.ticket(request.path_params["id"] - _FIRST_TICKET)
-        if ticket is None:
-            raise _Refused(_error(404, "RecordNotFound", "Not found"))
-        return ticket
-
-    async def search(request: Request) -> Response:
-        wire, terms = _Wire(helpdesk, request), parse(request.query_params.get("query", ""))
-        kinds = {term.value for term in terms if term.key == "type"} or {"ticket", "user"}
-        tickets = _sorted(helpdesk.find_tickets(terms), terms, request) if "ticket" in kinds else []
-        users = helpdesk.find_users(terms) if "user" in kinds else []
-        page = _page(request, [*tickets, *users], ceiling=_CEILING)
-        rows = [
-            wire.user(row) | {"result_type": "user"}
-            if isinstance(row, int)
-            else wire.ticket(row) | {"result_type": "ticket"}
-            for row in page.rows
+    def app(self) -> ASGIApp:
+        endpoints: list[tuple[str, str, Callable[[Request], Any]]] = [
+            ("GET", "search", self.search),
+            ("GET", "search/count", self.count),
+            ("GET", "users/me", self.me),
+            ("GET", "users/search", self.search_users),
+            ("GET", "users/show_many", self.many_users),
+            ("POST", "users/create_or_update", self.save_user),
+            ("GET", "users/{id:int}", self.one_user),
+            ("GET", "tickets/show_many", self.many_tickets),
+            ("POST", "tickets", self.create_ticket),
+            ("GET", "tickets/{id:int}", self.one_ticket),
+            ("PUT", "tickets/{id:int}", self.update_ticket),
+            ("GET", "tickets/{id:int}/comments", self.comments),
         ]
-        sideloaded = {}
+        routes = [
+            Route(f"/api/v2/{path}{suffix}", endpoint, methods=[method])
+            for method, path, endpoint in endpoints
+            for suffix in ("", ".json")
+        ]
+        return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route, _Refused: _refused})
+
+    async def search(self, request: Request) -> Response:
+        wire, found = self._wire(request), self._found(request)
+        page = _page(request, found, ceiling=_CEILING)
+        rows = [_result(wire, row) for row in page.rows]
+        answer: Record = {"results": rows, "facets": None, **page.links}
         if request.query_params.get("include", "").startswith("tickets(users"):
-            sideloaded["users"] = wire.users_of(row for row in rows if row["result_type"] == "ticket")
-        return JSONResponse({"results": rows, "facets": None, **sideloaded, **page.links})
+            answer["users"] = wire.users_of(row for row in rows if row["result_type"] == "ticket")
+        return JSONResponse(answer)
 
-    async def count(request: Request) -> Response:
+    async def count(self, request: Request) -> Response:
+        return JSONResponse({"count": len(self._found(request))})
+
+    async def search_users(self, request: Request) -> Response:
         terms = parse(request.query_params.get("query", ""))
-        kinds = {term.value for term in terms if term.key == "type"} or {"ticket", "user"}
-        tickets = len(helpdesk.find_tickets(terms)) if "ticket" in kinds else 0
-        return JSONResponse({"count": tickets + (len(helpdesk.find_users(terms)) if "user" in kinds else 0)})
+        page = _page(request, self._helpdesk.find_users(terms))
+        return self._users(request, page.rows, page.links)
 
-    def users_answer(request: Request, numbers: Iterable[int], more: Record) -> Response:
-        wire = _Wire(helpdesk, request)
-        rows = [wire.user(number) for number in numbers]
-        if "organizations" in request.query_params.get("include", "").split(","):
-            more["organizations"] = wire.organisations(rows)
-        return JSONResponse({"users": rows, **more})
+    async def many_users(self, request: Request) -> Response:
+        return self._users(request, filter(self._helpdesk.knows, _ids(request)), {})
 
-    async def search_users(request: Request) -> Response:
-        page = _page(request, helpdesk.find_users(parse(request.query_params.get("query", ""))))
-        return users_answer(request, page.rows, page.links)
+    async def one_user(self, request: Request) -> Response:
+        number: int = request.path_params["id"]
+        if not self._helpdesk.knows(number):
+            return _error(404, "RecordNotFound", "Not found")
+        return JSONResponse({"user": self._wire(request).user(number)})
 
-    async def many_users(request: Request) -> Response:
-        return users_answer(request, (n for n in _ids(request) if helpdesk.user(n)), {})
+    async def me(self, request: Request) -> Response:
+        return JSONResponse({"user": self._wire(request).user(_FIRST_AGENT + _ME)})
 
-    async def one_user(request: Request) -> Response:
-        return JSONResponse({"user": _Wire(helpdesk, request).user(found_user(request))})
-
-    async def me(request: Request) -> Response:
-        return JSONResponse({"user": _Wire(helpdesk, request).user(_FIRST_AGENT + _ME)})
-
-    async def save_user(request: Request) -> Response:
+    async def save_user(self, request: Request) -> Response:
         wanted = obj(obj(await _json(request)).get("user"))
-        number, is_new = helpdesk.save_user(*_name_and_email(helpdesk, wanted), wanted.get("phone"))
-        return JSONResponse({"user": _Wire(helpdesk, request).user(number)}, 201 if is_new else 200)
+        number, is_new = self._helpdesk.save_user(*_name_and_email(self._helpdesk, wanted), wanted.get("phone"))
+        return JSONResponse({"user": self._wire(request).user(number)}, 201 if is_new else 200)
 
-    async def many_tickets(request: Request) -> Response:
-        wire = _Wire(helpdesk, request)
-        found = [ticket for n in _ids(request) if (ticket := helpdesk.ticket(n - _FIRST_TICKET)) is not None]
-        return JSONResponse(_with_users(request, wire, "tickets", [wire.ticket(ticket) for ticket in found]))
+    async def many_tickets(self, request: Request) -> Response:
+        found = [self._helpdesk.ticket(number - _FIRST_TICKET) for number in _ids(request)]
+        rows = [self._wire(request).ticket(ticket) for ticket in found if ticket is not None]
+        return JSONResponse({"tickets": rows, **self._their_users(request, rows)})
 
-    async def one_ticket(request: Request) -> Response:
-        wire = _Wire(helpdesk, request)
-        answer = _with_users(request, wire, "tickets", [wire.ticket(found_ticket(request))])
-        return JSONResponse({"ticket": answer.pop("tickets")[0], **answer})
+    async def one_ticket(self, request: Request) -> Response:
+        ticket = self._wire(request).ticket(self._ticket(request))
+        return JSONResponse({"ticket": ticket, **self._their_users(request, [ticket])})
 
-    async def comments(request: Request) -> Response:
-        wire, ticket = _Wire(helpdesk, request), found_ticket(request)
-        indices = list(range(len(helpdesk.comments(ticket))))
-        asked = request.query_params
+    async def comments(self, request: Request) -> Response:
+        wire, ticket, asked = self._wire(request), self._ticket(request), request.query_params
+        indices = list(range(len(self._helpdesk.comments(ticket))))
         if (asked.get("sort") or asked.get("sort_order")) in ("-created_at", "desc"):
             indices.reverse()
         by_cursor = "page[size]" in asked or "page[after]" in asked
         page = _cursor_page(request, indices) if by_cursor else _page(request, indices)
         rows = [wire.comment(ticket, index) for index in page.rows]
-        sideloaded = {"users": wire.users(row["author_id"] for row in rows)} if asked.get("include") == "users" else {}
-        return JSONResponse({"comments": rows, **sideloaded, **page.links})
+        authors = {"users": wire.users(row["author_id"] for row in rows)} if asked.get("include") == "users" else {}
+        return JSONResponse({"comments": rows, **authors, **page.links})
 
-    async def create_ticket(request: Request) -> Response:
-        body = await _json(request)
-        key = request.headers.get("idempotency-key")
-        known = remembered.get(key) if key is not None else None
-        if known is not None and known.until > clock.now():
+    async def create_ticket(self, request: Request) -> Response:
+        body, key = await _json(request), request.headers.get("idempotency-key")
+        known = None if key is None else self._remembered.get(key)
+        if known is not None and known.until > self._clock.now():
             if known.wanted != body:
                 sentence = "Request parameters don't match the given idempotency key"
                 return _error(400, "IdempotentRequestError", sentence)
             return JSONResponse(known.answer, 201, {"x-idempotency-lookup": "hit"})
-        answer = _opened(helpdesk, _Wire(helpdesk, request), obj(obj(body).get("ticket")))
+        answer = _opened(self._helpdesk, self._wire(request), obj(obj(body).get("ticket")))
         headers = {"location": answer["ticket"]["url"]}
         if key is not None:
-            remembered[key] = _Remembered(body, answer, clock.now() + _KEY_SECONDS)
+            self._remembered[key] = _Remembered(body, answer, self._clock.now() + _KEY_SECONDS)
             headers["x-idempotency-lookup"] = "miss"
         return JSONResponse(answer, 201, headers)
 
-    async def update_ticket(request: Request) -> Response:
-        wire, ticket = _Wire(helpdesk, request), found_ticket(request)
+    async def update_ticket(self, request: Request) -> Response:
+        wire, ticket = self._wire(request), self._ticket(request)
         wanted = obj(obj(await _json(request)).get("ticket"))
         if ticket.status == "closed":
-            raise _Refused(_invalid("status", "Status: closed prevents ticket update"))
+            return _invalid("status", "Status: closed prevents ticket update")
         if wanted.get("safe_update") and wanted.get("updated_stamp") != _time(ticket.updated_at):
-            sentence = "Safe Update prevented the update due to outdated ticket data. Please fetch the latest ticket data and try again."
-            return _error(409, "UpdateConflict", sentence)
+            return _error(409, "UpdateConflict", "Safe Update prevented the update due to outdated ticket data.")
         _check(wanted)
-        written = helpdesk.update_ticket(ticket, wanted)
+        written = self._helpdesk.update_ticket(ticket, wanted)
         return JSONResponse({"ticket": wire.ticket(written), "audit": wire.audit(written)})
 
-    def both(path: str, endpoint: Callable[[Request], Any], method: str = "GET") -> Iterable[Route]:
-        for suffix in ("", ".json"):
-            yield Route(f"/api/v2/{path}{suffix}", endpoint, methods=[method])
+    def _wire(self, request: Request) -> _Wire:
+        return _Wire(self._helpdesk, request)
 
-    routes = [
-        *both("search", search),
-        *both("search/count", count),
-        *both("users/me", me),
-        *both("users/search", search_users),
-        *both("users/show_many", many_users),
-        *both("users/create_or_update", save_user, "POST"),
-        *both("users/{id:int}", one_user),
-        *both("tickets/show_many", many_tickets),
-        *both("tickets", create_ticket, "POST"),
-        *both("tickets/{id:int}", one_ticket),
-        *both("tickets/{id:int}", update_ticket, "PUT"),
-        *both("tickets/{id:int}/comments", comments),
-    ]
-    return Starlette(routes=routes, exception_handlers={404: _no_route, 405: _no_route, _Refused: _refused})
+    def _ticket(self, request: Request) -> _AnyTicket:
+        ticket = self._helpdesk.ticket(request.path_params["id"] - _FIRST_TICKET)
+        if ticket is None:
+            raise _Refused(_error(404, "RecordNotFound", "Not found"))
+        return ticket
+
+    def _found(self, request: Request) -> list[_AnyTicket | int]:
+        """Tickets, then users, unless the query says which."""
+        terms = parse(request.query_params.get("query", ""))
+        kinds = {term.value for term in terms if term.key == "type"} or {"ticket", "user"}
+        tickets = _sorted(self._helpdesk.find_tickets(terms), terms, request) if "ticket" in kinds else []
+        return [*tickets, *(self._helpdesk.find_users(terms) if "user" in kinds else [])]
+
+    def _users(self, request: Request, numbers: Iterable[int], links: Record) -> Response:
+        wire = self._wire(request)
+        rows = [wire.user(number) for number in numbers]
+        included = request.query_params.get("include") == "organizations"
+        return JSONResponse(
+            {"users": rows, **({"organizations": wire.organisations(rows)} if included else {}), **links}
+        )
+
+    def _their_users(self, request: Request, tickets: list[Record]) -> Record:
+        included = request.query_params.get("include") == "users"
+        return {"users": self._wire(request).users_of(tickets)} if included else {}
+
+
+def _result(wire: _Wire, row: _AnyTicket | int) -> Record:
+    if isinstance(row, int):
+        return {**wire.user(row), "result_type": "user"}
+    return {**wire.ticket(row), "result_type": "ticket"}
 
 
 def _opened(helpdesk: _Helpdesk, wire: _Wire, wanted: Record) -> Record:
@@ -714,21 +700,22 @@ def _opened(helpdesk: _Helpdesk, wire: _Wire, wanted: Record) -> Record:
     if not text.strip():
         raise _Refused(_invalid("base", "Description: cannot be blank"))
     _check(wanted)
-    requester = wanted.get("requester_id")
-    if requester is None:
-        requester, _ = _requester(helpdesk, obj(wanted.get("requester")))
-    elif helpdesk.user(requester) is None:
-        raise _Refused(_invalid("requester", "Requester: is invalid"))
+    requester = _requester(helpdesk, wanted)
     ticket = helpdesk.open_ticket(requester, wanted, text, public=comment.get("public") is not False)
     return {"ticket": wire.ticket(ticket), "audit": wire.audit(ticket)}
 
 
-def _requester(helpdesk: _Helpdesk, wanted: Record) -> tuple[int, bool]:
-    """Who is named is found by address, and made when there is nobody yet. A known name stays as it is."""
-    email = str(wanted.get("email") or "").lower()
-    if email in helpdesk.by_email:
-        return helpdesk.by_email[email], False
-    return helpdesk.save_user(*_name_and_email(helpdesk, wanted))
+def _requester(helpdesk: _Helpdesk, wanted: Record) -> int:
+    """By id, or by address: then they are made when there is nobody yet, and else keep their name. Or whoever asks."""
+    number = wanted.get("requester_id")
+    if number is not None:
+        if not helpdesk.knows(number):
+            raise _Refused(_invalid("requester", "Requester: is invalid"))
+        return number
+    if not (named := obj(wanted.get("requester"))):
+        return _FIRST_AGENT + _ME
+    known = helpdesk.by_email.get(str(named.get("email") or "").lower())
+    return known or helpdesk.save_user(*_name_and_email(helpdesk, named))[0]
 
 
 def _name_and_email(helpdesk: _Helpdesk, wanted: Record) -> tuple[str, str]:
@@ -808,19 +795,8 @@ def _sorted(tickets: list[_AnyTicket], terms: list[Term], request: Request) -> l
     asked = {term.key: term.value for term in terms if term.key in ("order_by", "sort")}
     by = request.query_params.get("sort_by") or asked.get("order_by") or "created_at"
     ascending = (request.query_params.get("sort_order") or asked.get("sort")) == "asc"
-    orders: dict[str, Callable[[_AnyTicket], Any]] = {
-        "created": lambda ticket: ticket.created_at,
-        "updated": lambda ticket: ticket.updated_at,
-        "priority": lambda ticket: _rank(_PRIORITIES, ticket.priority or ""),
-        "status": lambda ticket: _rank(_STATUSES, ticket.status),
-    }
-    order = orders.get(by.removesuffix("_at"), orders["created"])
-    return sorted(tickets, key=lambda ticket: (order(ticket), ticket.number), reverse=not ascending)
-
-
-def _with_users(request: Request, wire: _Wire, name: str, rows: list[Record]) -> Record:
-    included = "users" in request.query_params.get("include", "").split(",")
-    return {name: rows, **({"users": wire.users_of(rows)} if included else {})}
+    read, _ = _ORDERED.get(by.removesuffix("_at"), _ORDERED["created"])
+    return sorted(tickets, key=lambda ticket: (read(ticket), ticket.number), reverse=not ascending)
 
 
 def _ids(request: Request) -> list[int]:
@@ -967,22 +943,6 @@ def _agent(number: Any) -> int | None:
 
 def _body(comment: Record) -> str:
     return str(comment.get("body") or comment.get("html_body") or "")
-
-
-def _rank(order: tuple[str, ...], value: str) -> int:
-    return order.index(value) if value in order else -1
-
-
-def _moment(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise _Refused(_error(422, "invalid", f"Invalid search: {text} is not a valid date")) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
-
-
-def _whole(at: datetime) -> datetime:
-    return at.replace(microsecond=0)
 
 
 def _time(at: datetime) -> str:
