@@ -86,7 +86,10 @@ def main() -> None:
 
 def _table(rows: Sequence[tuple[str, str]], found: dict[tuple[str, int], list[Round]]) -> str:
     """Medians of the rounds for times, the least for CPU: noise only ever adds."""
-    lines = ["| what | callers | calls/s | p50 ms | p99 ms | CPU ms a call | CPU, of its floor |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| what | callers | calls/s | p50 ms | p99 ms | CPU ms a call | CPU, of its floor |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, floor in rows:
         for callers in CALLERS:
             rounds = found[name, callers]

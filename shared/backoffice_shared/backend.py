@@ -45,10 +45,12 @@ class TokenEndpoint:
 
 
 def by_status(response: httpx.Response) -> Failure | None:
-    """The failure of a vendor that means what its status says."""
+    """The failure of a vendor that means what its status says, and `Retry-After` in seconds."""
     if response.status_code < 400:
         return None
-    return Failure(response.status_code, f"answered {response.status_code} {response.reason_phrase}".rstrip())
+    wait = response.headers.get("retry-after", "")
+    sentence = f"answered {response.status_code} {response.reason_phrase}".rstrip()
+    return Failure(response.status_code, sentence, float(wait) if wait.isdecimal() else None)
 
 
 def no_allowance(_response: httpx.Response) -> Allowance | None:

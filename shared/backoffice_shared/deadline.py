@@ -21,8 +21,10 @@ def remaining() -> float:
 
 
 @contextmanager
-def within(seconds: float, clock: Clock = SYSTEM_CLOCK) -> Generator[None]:
+def within(seconds: float, clock: Clock | None = None) -> Generator[None]:
     """Give the block at most `seconds`: an outer deadline that is sooner stays in force."""
+    outer = _deadline.get()
+    clock = clock or (outer[0] if outer is not None else SYSTEM_CLOCK)
     token = _deadline.set((clock, clock.now() + min(seconds, remaining())))
     try:
         yield

@@ -30,7 +30,8 @@ class Answer(BaseModel):
 
     def payload(self) -> dict[str, Any]:
         """What goes out: JSON values, nothing that is None."""
-        return self.model_dump(mode="json", exclude_none=True)
+        whole = self.model_dump(mode="json", exclude_none=True)
+        return {name: value for name, value in whole.items() if value or name not in ("sources", "notes")}
 
 
 class Listing(Answer, Generic[ItemT]):
@@ -69,7 +70,7 @@ class Listing(Answer, Generic[ItemT]):
 
     def payload(self) -> dict[str, Any]:
         rest = super().payload()
-        sources, notes = rest.pop("sources"), rest.pop("notes")
+        sources, notes = rest.pop("sources", None), rest.pop("notes", None)
         if (fields := self._fields) is not None:
             rest["items"] = [{name: row[name] for name in row if name in fields} for row in rest["items"]]
         whole: dict[str, Any] = {"page": rest.pop("page"), **rest}

@@ -16,6 +16,23 @@ def arr(value: object) -> list[Any]:
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
+def parse(content: bytes) -> Any:
+    """The value of a JSON text, as RFC 8259 has it: `NaN` and `Infinity`, which Python would take, are refused.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    return json.loads(content, parse_constant=_refuse)
+
+
 def compact(value: object) -> str:
-    """JSON without a byte to spare: what models read and wires carry."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    """JSON without a byte to spare: what models read and wires carry.
+
+    Raises:
+        ValueError: something in it is not a number.
+    """
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is not JSON")

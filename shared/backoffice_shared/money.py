@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,6 +35,8 @@ _EXPONENTS = {
     **dict.fromkeys(["CLF", "UYW"], 4),
 }
 
+_EXACT = Context(prec=100, traps=[InvalidOperation, Inexact])
+
 Currency = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 
 
@@ -59,9 +61,11 @@ def from_decimal(amount: str | Decimal, currency: str) -> Money:
         ValueError: `amount` is no number, or is finer than the currency's minor unit.
     """
     try:
-        minor = Decimal(amount).scaleb(exponent(currency))
-    except InvalidOperation:
+        minor = _EXACT.scaleb(_EXACT.create_decimal(amount), exponent(currency))
+    except (InvalidOperation, Inexact):
         raise ValueError(f"not an amount of money: {amount!r}") from None
+    if not minor.is_finite():
+        raise ValueError(f"not an amount of money: {amount!r}")
     if minor != minor.to_integral_value():
         raise ValueError(f"{amount} {currency} is finer than the currency's minor unit")
     return Money(amount=int(minor), currency=currency)
@@ -69,4 +73,4 @@ def from_decimal(amount: str | Decimal, currency: str) -> Money:
 
 def to_decimal(money: Money) -> str:
     """19.99 for 1999 USD: what vendors who write decimals want to read."""
-    return f"{Decimal(money.amount).scaleb(-exponent(money.currency)):f}"
+    return f"{_EXACT.scaleb(Decimal(money.amount), -exponent(money.currency)):f}"

@@ -114,9 +114,9 @@ class _Feed(Generic[ItemT]):
         """The page at our place. A place at the end of a page moves on to the next one."""
         assert self.place is not None  # noqa: S101
         cursor, _, size = self.place
-        self.page = await self.fetch(cursor, size)
+        self.page = page = await self.fetch(cursor, size)
         self._settle()
-        return self.page
+        return page
 
     def head(self) -> ItemT | None:
         if self.place is None or self.place[1] >= len(self.page.items):
@@ -134,6 +134,7 @@ class _Feed(Generic[ItemT]):
         _, given, size = self.place
         if given >= len(self.page.items):
             self.place = None if self.page.next is None else (self.page.next, 0, size)
+            self.page = Chunk[ItemT]([])
 
 
 async def merge(
@@ -168,13 +169,20 @@ async def merge(
         return cursors.write(question, merged.trail[rows])
 
     has_more = any(feed.place is not None for name, feed in feeds.items() if name not in merged.errors)
+    counts = [page.total for page in first if page.total is not None]
+    total = sum(counts) if counts and not cursor else None
     page = Page(
         next_cursor=resume(len(merged.rows)) if has_more or merged.errors else None,
         has_more=has_more,
-        total=None if cursor else sum(page.total or 0 for page in first),
-        total_is_estimate=None if cursor else bool(merged.errors) or any(p.total is None or p.estimated for p in first),
+        total=total,
+        total_is_estimate=None
+        if total is None
+        else bool(merged.errors) or any(p.total is None or p.estimated for p in first),
     )
-    notes = [f"{name}: nothing of it is in here; page.next_cursor asks it again" for name in merged.errors]
+    notes = [
+        f"{name}: {'nothing' if name not in merged.answered else 'not all'} of it is in here; page.next_cursor asks it again"
+        for name in merged.errors
+    ]
     listing = Listing[ItemT](page=page, items=merged.rows, sources=list(merged.sources.values()), notes=notes)
     return listing.resumed_by(resume)
 
@@ -189,13 +197,15 @@ class _Merged(Generic[ItemT]):
         self.pages: list[Chunk[ItemT]] = []
         self.sources: dict[str, Source] = {}
         self.errors: dict[str, BackofficeError] = {}
+        self.answered: set[str] = set()
 
     async def load(self, names: list[str]) -> None:
         answers = await fan_out({name: self._feeds[name].load for name in names})
         self.errors |= answers.errors
+        self.answered |= answers.values.keys()
         self.sources |= {source.backend: source for source in answers.sources}
         self.pages = [*self.pages, *answers.values.values()]
-        if self.errors and len(self.errors) == len(self._feeds):
+        if not self.answered:
             answers.or_raise()
 
     def waiting(self) -> list[str]:

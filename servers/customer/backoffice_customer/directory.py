@@ -193,7 +193,7 @@ def masked(email: str) -> str:
 def _best_reason(person: Person, query: str | None, identifiers: Sequence[str]) -> By | None:
     """Why this person may be meant. An identifier must be theirs: that it occurs in something of theirs is no reason."""
     exact: list[By] = [by for text in identifiers if (by := _reason(person, text)) in ("id", "email", "phone")]
-    reasons = [*exact, *([_reason(person, query)] if query and query.strip() else [])]
+    reasons: list[By] = [*exact, *([_reason(person, query)] if query and query.strip() else [])]
     return max(reasons, key=_CONFIDENCE.__getitem__, default=None)
 
 

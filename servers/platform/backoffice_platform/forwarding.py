@@ -26,6 +26,7 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -
     if (wait := member.breaker.admit()) is not None:
         return refused(CircuitOpen(member.name, "has been failing and is left alone for a while", retry_after=wait))
     healthy: bool | None = None
+    era = member.breaker.era
     try:
         result = await _call(member, tool, ctx)
         healthy = True
@@ -40,9 +41,9 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -
         raise
     finally:
         if healthy is None:
-            member.breaker.forget()
+            member.breaker.forget(era)
         else:
-            member.breaker.record(failed=not healthy, slow=False, connected=healthy)
+            member.breaker.record(era, failed=not healthy, slow=False, connected=healthy)
 
 
 async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class FileCredentials:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._read: dict[str, tuple[str, Credential]] = {}
+        self._reread = 0
 
     async def read(self, vendor: str) -> Credential:
         folder = self._directory / vendor
@@ -34,6 +35,16 @@ class FileCredentials:
         return known[1]
 
     async def refresh(self, vendor: str, *, rejected: str) -> Credential:
-        if rejected == self._read.get(vendor, ("", None))[0]:
-            del self._read[vendor]
-        return await self.read(vendor)
+        known = self._read.get(vendor)
+        if known is None or known[1].version != rejected:
+            return await self.read(vendor)
+        del self._read[vendor]
+        renewed = await self.read(vendor)
+        if dict(renewed) == dict(known[1]):
+            self._read[vendor] = known
+            return known[1]
+        self._reread += 1  # the same time, another secret
+        fields = {name: SecretStr(value) for name, value in renewed.items()}
+        again = Credential(fields, f"{renewed.version}/{self._reread}")
+        self._read[vendor] = (self._read[vendor][0], again)
+        return again

@@ -14,8 +14,6 @@ class Authorized(httpx.AsyncBaseTransport):
         self._inner = inner
         self._backend = backend
         self._credentials = credentials
-        self.identity = "none"
-        """Of the credential last used. Not secret: it keeps one credential's cached answers from another's calls."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         credential = await self._credentials.read(self._backend.name)
@@ -29,7 +27,6 @@ class Authorized(httpx.AsyncBaseTransport):
         if not any(fields <= credential.keys() for fields in self._backend.credentials):
             best = ", ".join(sorted(self._backend.credentials[0]))
             raise MissingCredential(self._backend.title, f"has no credential configured; it needs {best}")
-        self.identity = credential.identity
         plain = request.headers.copy()
         self._backend.authorize(request, credential)
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +17,7 @@ from cachetools import LRUCache
 
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+from backoffice_shared.credentials.source import MissingCredential
 from backoffice_shared.errors import BackofficeError
 from backoffice_shared.http.call import Call, attach, call_of
 from backoffice_shared.http.outcome import Outcome, of_response
@@ -44,29 +44,24 @@ class _Kept:
         return httpx.Response(self.status, headers=self.headers, content=self.content, request=request)
 
 
-def cache_key(partition: str, request: httpx.Request) -> str:
+def cache_key(request: httpx.Request) -> str:
     body = hashlib.sha256(request.content).hexdigest() if request.content else ""
-    return f"{partition} {request.method} {request.url} {body}"
+    return f"{call_of(request).partition} {request.method} {request.url} {body}"
 
 
 class Cached(httpx.AsyncBaseTransport):
-    """`partition` names whose answers these are: one credential's are never given to another's calls."""
-
     def __init__(
         self,
         inner: httpx.AsyncBaseTransport,
         backend: Backend,
         *,
-        partition: Callable[[], str],
         clock: Clock = SYSTEM_CLOCK,
         capacity: int = CAPACITY,
     ) -> None:
         self._inner = inner
         self._backend = backend
-        self._partition = partition
         self._clock = clock
         self._kept: LRUCache[str, _Kept] = LRUCache(capacity, getsizeof=lambda kept: len(kept.content) + 512)
-        self._by_tag: dict[str, set[str]] = {}
         self._generation = 0
         self._refreshing: dict[str, asyncio.Task[httpx.Response]] = {}
 
@@ -77,7 +72,7 @@ class Cached(httpx.AsyncBaseTransport):
         if call.fresh_for <= 0:
             observe()
             return await self._inner.handle_async_request(request)
-        key = cache_key(self._partition(), request)
+        key = cache_key(request)
         kept = self._kept.get(key)
         age = self._clock.now() - kept.at if kept is not None else float("inf")
         if kept is not None and age <= 2 * kept.fresh_for:
@@ -86,11 +81,17 @@ class Cached(httpx.AsyncBaseTransport):
             return self._answer(kept, request, age, "hit" if age <= kept.fresh_for else "stale")
         try:
             response = await self._fetch(request)
+        except MissingCredential:
+            raise
         except (httpx.TransportError, BackofficeError):
             if kept is not None and age <= 2 * kept.fresh_for + STALE_IF_ERROR:
                 return self._answer(kept, request, age, "stale_if_error")
             raise
-        if of_response(self._backend, response) in _STANDS_IN_FOR and kept is not None:
+        if (
+            kept is not None
+            and age <= 2 * kept.fresh_for + STALE_IF_ERROR
+            and of_response(self._backend, response) in _STANDS_IN_FOR
+        ):
             return self._answer(kept, request, age, "stale_if_error")
         CACHE_REQUESTS.labels(self._backend.name, "miss").inc()
         observe()
@@ -106,7 +107,7 @@ class Cached(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         # A write that went through meanwhile may have changed what this read saw.
         if generation == self._generation:
-            self._keep(cache_key(self._partition(), request), call_of(request), response)
+            self._keep(cache_key(request), call_of(request), response)
         return response
 
     def _keep(self, key: str, call: Call, response: httpx.Response) -> None:
@@ -125,12 +126,8 @@ class Cached(httpx.AsyncBaseTransport):
             self._clock.now(),
             fresh_for,
         )
-        try:
+        if len(kept.content) < self._kept.maxsize:
             self._kept[key] = kept
-        except ValueError:  # larger than the whole cache
-            return
-        for tag in call.tags:
-            self._by_tag.setdefault(tag, set()).add(key)
 
     async def _write(self, call: Call, request: httpx.Request) -> httpx.Response:
         try:
@@ -138,9 +135,8 @@ class Cached(httpx.AsyncBaseTransport):
         finally:
             # Also when it failed: a write without an answer may have been carried out.
             self._generation += 1
-            for tag in call.tags:
-                for key in self._by_tag.pop(tag, ()):
-                    self._kept.pop(key, None)
+            for key in [key for key, kept in self._kept.items() if not call.tags.isdisjoint(kept.tags)]:
+                del self._kept[key]
 
     def _refresh_behind(self, key: str, request: httpx.Request) -> None:
         if key in self._refreshing:

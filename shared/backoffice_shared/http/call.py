@@ -16,7 +16,8 @@ class Call:
     `operation` names it in spans and metrics and, up to the first dot, the breaker it falls under.
     `reads` says that repeating it is harmless. `fresh_for` is how many seconds its answer may be reused.
     `tags` are the references ("ticket:4711") that a read depends on and that a write changes.
-    `key` is the idempotency key that went out with a write, when the vendor honours one.
+    `key` is the idempotency key that went out with a write, when the vendor honours one. `partition` is whose
+    answers these are: one credential's are never given to another's calls.
     """
 
     operation: str
@@ -24,6 +25,7 @@ class Call:
     fresh_for: float = 0.0
     tags: frozenset[str] = frozenset()
     key: str | None = None
+    partition: str = ""
 
     @property
     def group(self) -> str:

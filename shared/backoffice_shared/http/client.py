@@ -26,7 +26,7 @@ from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
 from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
-from backoffice_shared.errors import BackendUnavailable, MalformedAnswer
+from backoffice_shared.errors import BackendUnavailable, InvalidInput, MalformedAnswer, OutcomeUnknown, RateLimited
 from backoffice_shared.http.authorized import Authorized
 from backoffice_shared.http.cached import Cached
 from backoffice_shared.http.call import Call, attach
@@ -37,13 +37,14 @@ from backoffice_shared.http.paced import Paced
 from backoffice_shared.http.retrying import Retrying
 from backoffice_shared.http.traced import Traced
 from backoffice_shared.http.translated import Translated
+from backoffice_shared.jsonvalues import parse
 
 T = TypeVar("T")
 
 Params = Mapping[str, str | int | bool | list[str]]
 
 # What a translation raises when the wire is not what the vendor's documentation says.
-_MISSHAPEN = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+_MISSHAPEN = (KeyError, IndexError, TypeError, ArithmeticError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ class Written(Generic[T]):
 class BackendClient:
     """What an adapter holds: `read` and `write`, each giving our words (`into`) for the vendor's answer."""
 
-    def __init__(self, backend: Backend, base_url: str, stack: httpx.AsyncBaseTransport) -> None:
+    def __init__(
+        self, backend: Backend, base_url: str, credentials: CredentialSource, stack: httpx.AsyncBaseTransport
+    ) -> None:
         self.backend = backend
         self._base_url = base_url.rstrip("/")
+        self._credentials = credentials
         self._stack = stack
 
     async def read(
@@ -79,7 +83,8 @@ class BackendClient:
         Raises:
             BackofficeError: the vendor refused, failed, or answered something misshapen.
         """
-        call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags))
+        whose = (await self._credentials.read(self.backend.name)).identity
+        call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags), partition=whose)
         return self._translated(call, await self._send(call, method, path, params, json), into)
 
     async def write(
@@ -114,8 +119,14 @@ class BackendClient:
 
     def _translated(self, call: Call, response: httpx.Response, into: Callable[[Any], T]) -> T:
         try:
-            return into(response.json() if response.content else None)
+            return into(parse(response.content) if response.content else None)
         except _MISSHAPEN as error:
+            if not call.reads:
+                raise OutcomeUnknown(
+                    self.backend.title,
+                    f"was sent {call.operation} and answered in a form that we do not understand: it may or may not have been carried out",
+                    idempotency_key=call.key,
+                ) from error
             raise MalformedAnswer(
                 self.backend.title, f"answered {call.operation} in a form that we do not understand"
             ) from error
@@ -126,6 +137,8 @@ class BackendClient:
 
 def path(*segments: str) -> str:
     """A URL path of which no segment can leave its place, whatever an id holds: `path("contacts", id)`."""
+    if any(segment in ("", ".", "..") for segment in segments):
+        raise InvalidInput("", "an id cannot be empty or only dots")
     return "".join("/" + quote(segment, safe="") for segment in segments)
 
 
@@ -139,22 +152,18 @@ def connect(
 ) -> BackendClient:
     """Assemble the stack for one vendor over `wire`."""
     network = Network(wire, backend.title)
+    tokens = credentials
     if backend.token_endpoint is not None:
-        credentials = ClientCredentials(credentials, _exchange(backend, base_url, network), clock=clock)
-    authorized = Authorized(network, backend, credentials)
-
-    def partition() -> str:
-        return authorized.identity
-
-    stack: httpx.AsyncBaseTransport = authorized
+        tokens = ClientCredentials(credentials, _exchange(backend, base_url, network), clock=clock)
+    stack: httpx.AsyncBaseTransport = Authorized(network, backend, tokens)
     stack = Traced(stack, backend)
     stack = Paced(stack, backend, clock=clock)
     stack = Guarded(stack, backend, clock=clock)
     stack = Retrying(stack, backend, clock=clock)
-    stack = Coalesced(stack, partition=partition)
-    stack = Cached(stack, backend, partition=partition, clock=clock)
+    stack = Coalesced(stack)
+    stack = Cached(stack, backend, clock=clock)
     stack = Translated(stack, backend)
-    return BackendClient(backend, base_url, stack)
+    return BackendClient(backend, base_url, credentials, stack)
 
 
 def _exchange(
@@ -174,7 +183,18 @@ def _exchange(
         }
         request = httpx.Request("POST", url, data=form, headers={"Accept": "application/json"})
         request.extensions["timeout"] = {"connect": 5.0, "read": backend.timeout, "write": 5.0, "pool": 5.0}
-        response = await network.handle_async_request(request)
+        try:
+            response = await network.handle_async_request(request)
+        except httpx.TransportError as error:
+            # Whatever happened to the token, the request that needs it has not left.
+            raise BackendUnavailable(
+                backend.title, f"its token endpoint cannot be reached ({type(error).__name__})"
+            ) from error
+        if response.status_code == 429:
+            wait = response.headers.get("Retry-After", "")
+            raise RateLimited(
+                backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdigit() else None
+            )
         if response.status_code >= 500:
             raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")
         if response.status_code >= 400:

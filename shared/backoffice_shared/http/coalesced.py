@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -20,21 +19,23 @@ class _Flight:
 
 
 class Coalesced(httpx.AsyncBaseTransport):
-    def __init__(self, inner: httpx.AsyncBaseTransport, *, partition: Callable[[], str]) -> None:
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner
-        self._partition = partition
         self._flights: dict[str, _Flight] = {}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not call_of(request).reads:
-            return await self._inner.handle_async_request(request)
-        key = cache_key(self._partition(), request)
+            try:
+                return await self._inner.handle_async_request(request)
+            finally:
+                self._flights.clear()  # what took off before the write may not have seen it
+        key = cache_key(request)
         flight = self._flights.get(key)
         if flight is None:
             return await self._join(self._take_off(key, request), request)
         try:
             return await self._join(flight, request)
-        except DeadlineExceeded:
+        except (DeadlineExceeded, httpx.TimeoutException):
             # The flight had the time of whoever started it; this caller may have more.
             return await self._inner.handle_async_request(request)
 

@@ -44,6 +44,8 @@ class Breaker:
         self._until = 0.0
         self._probing = False
         self._probed = 0
+        self.era = 0
+        """Counts the times it opened: what an earlier era sent says nothing about this one."""
         self.state = _CLOSED
 
     def admit(self) -> float | None:
@@ -59,7 +61,9 @@ class Breaker:
             self._probing = True
         return None
 
-    def record(self, *, failed: bool, slow: bool, connected: bool) -> None:
+    def record(self, era: int, *, failed: bool, slow: bool, connected: bool) -> None:
+        if era != self.era:
+            return
         if self.state == _HALF_OPEN:
             self._record_probe(failed=failed)
             return
@@ -74,9 +78,10 @@ class Breaker:
         ):
             self._open()
 
-    def forget(self) -> None:
+    def forget(self, era: int) -> None:
         """The call said nothing about health: free its place as a probe."""
-        self._probing = False
+        if era == self.era:
+            self._probing = False
 
     def reset(self) -> None:
         """Something else showed that it is well again."""
@@ -96,6 +101,8 @@ class Breaker:
         pause = min(OPEN_AT_MOST, OPEN_FOR * 2**self._opened)
         self._until = self._clock.now() + pause * (0.8 + 0.4 * self._jitter())
         self._opened += 1
+        self._connect_errors = 0
+        self.era += 1
         self.state = _OPEN
         self._buckets.clear()
 
@@ -130,7 +137,7 @@ class Guarded(httpx.AsyncBaseTransport):
             breaker = self._breakers[group] = Breaker(self._clock, self._jitter)
         if (wait := breaker.admit()) is not None:
             raise CircuitOpen(self._backend.title, "has been failing and is left alone for a while", retry_after=wait)
-        started = self._clock.now()
+        started, era = self._clock.now(), breaker.era
         outcome, connected = None, True
         try:
             response = await self._inner.handle_async_request(request)
@@ -142,12 +149,13 @@ class Guarded(httpx.AsyncBaseTransport):
         finally:
             if outcome in (Outcome.OK, Outcome.TRANSIENT, Outcome.AMBIGUOUS, Outcome.PERMANENT, Outcome.AUTH):
                 breaker.record(
+                    era,
                     failed=outcome in (Outcome.TRANSIENT, Outcome.AMBIGUOUS),
                     slow=self._clock.now() - started > SLOW * self._backend.timeout,
                     connected=connected,
                 )
             else:  # throttled, cancelled, or refused by a layer of ours
-                breaker.forget()
+                breaker.forget(era)
             BREAKER_STATE.labels(self._backend.name, group).set(breaker.state)
         return response
 

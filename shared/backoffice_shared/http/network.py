@@ -68,6 +68,8 @@ class _Wire(httpx.AsyncBaseTransport):
             if isinstance(error.__cause__, aiohttp.ClientConnectorError):
                 raise httpx.ConnectError("the connection could not be made", request=request) from error
             raise httpx.ReadError("the connection broke before an answer came", request=request) from error
+        except aiohttp.ClientError as error:
+            raise httpx.RemoteProtocolError("the answer is not HTTP", request=request) from error
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -82,10 +84,21 @@ def wire(*, verify: bool | str = True) -> httpx.AsyncBaseTransport:
         connector = aiohttp.TCPConnector(
             limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 30, ssl=context
         )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        return aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, middlewares=(_once,)
+        )
 
     return _Wire(AiohttpTransport(verify=context, limits=limits, client=session))
 
 
-_DECODED = (b"content-encoding", b"content-length", b"transfer-encoding")
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a PUT or a DELETE again by itself when the connection breaks."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+        raise aiohttp.ClientConnectionError("the connection broke") from error
 
+
+_DECODED = (b"content-encoding", b"content-length", b"transfer-encoding")

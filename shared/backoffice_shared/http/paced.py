@@ -30,7 +30,11 @@ class Paced(httpx.AsyncBaseTransport):
             self._tokens += 1  # not taken after all
             raise RateLimited(self._backend.title, "its request limit is used up for the moment", retry_after=wait)
         if wait > 0:
-            await self._clock.sleep(wait)
+            try:
+                await self._clock.sleep(wait)
+            except BaseException:
+                self._tokens += 1
+                raise
         response = await self._inner.handle_async_request(request)
         self._learn(response)
         return response
@@ -49,8 +53,10 @@ class Paced(httpx.AsyncBaseTransport):
             failure = failure_of(self._backend, response)
             asked = failure.retry_after if failure is not None else None
             self._blocked_until = max(self._blocked_until, now + (PAUSE_UNTOLD if asked is None else asked))
-        elif (allowance := self._backend.allowance(response)) is not None and allowance.remaining <= 0:
-            self._blocked_until = max(self._blocked_until, now + allowance.seconds)
+        elif (allowance := self._backend.allowance(response)) is not None:
+            self._tokens = min(self._tokens, allowance.remaining)
+            if allowance.remaining <= 0:
+                self._blocked_until = max(self._blocked_until, now + allowance.seconds)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import httpx
@@ -16,7 +17,7 @@ import httpx
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.deadline import remaining
-from backoffice_shared.errors import DeadlineExceeded
+from backoffice_shared.errors import BackofficeError, DeadlineExceeded
 from backoffice_shared.http.call import Call, call_of
 from backoffice_shared.http.outcome import Outcome, failure_of, of_error, of_response
 from backoffice_shared.metrics import RETRIES
@@ -66,26 +67,26 @@ class Retrying(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
         paid = 0
-        for attempt in range(1, ATTEMPTS):
-            response, error, outcome = await self._attempt(request)
-            if outcome is Outcome.OK:
-                self.budget.earn(paid or 1)
-                return _result(response, error)
-            delay = self._delay(attempt, outcome, response)
-            if not _may_repeat(call, outcome) or delay > remaining() - LEAST_USEFUL:
-                return _result(response, error)
-            if not (paid := self.budget.spend(outcome)):
-                return _result(response, error)
-            RETRIES.labels(self._backend.name, outcome.value).inc()
+        lost: httpx.TransportError | None = None  # an earlier attempt that may have been carried out
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                tried = await self._attempt(request)
+            except BackofficeError as refused:
+                raise lost or refused from None
+            if tried.outcome is Outcome.OK:
+                self.budget.earn(paid if attempt == ATTEMPTS else paid or 1)
+                return tried.result()
+            if tried.outcome is Outcome.AMBIGUOUS and not call.reads:
+                lost = tried.error or httpx.ReadError("the vendor failed on the way", request=request)
+            delay = self._delay(attempt, tried)
+            hopeless = attempt == ATTEMPTS or delay > remaining() - LEAST_USEFUL
+            if hopeless or not _may_repeat(call, tried.outcome) or not (paid := self.budget.spend(tried.outcome)):
+                return _told(tried, lost)
+            RETRIES.labels(self._backend.name, tried.outcome.value).inc()
             await self._clock.sleep(delay)
-        response, error, outcome = await self._attempt(request)
-        if outcome is Outcome.OK:
-            self.budget.earn(paid)
-        return _result(response, error)
+        raise AssertionError("the last attempt returns")  # pragma: no cover
 
-    async def _attempt(
-        self, request: httpx.Request
-    ) -> tuple[httpx.Response | None, httpx.TransportError | None, Outcome]:
+    async def _attempt(self, request: httpx.Request) -> _Tried:
         left = remaining()
         if left < LEAST_USEFUL:
             raise DeadlineExceeded(self._backend.title, "was not asked: the call has no time left")
@@ -93,24 +94,39 @@ class Retrying(httpx.AsyncBaseTransport):
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.TransportError as error:
-            return None, error, of_error(error)
-        return response, None, of_response(self._backend, response)
+            return _Tried(of_error(error), error=error)
+        return _Tried(of_response(self._backend, response), response=response)
 
-    def _delay(self, attempt: int, outcome: Outcome, response: httpx.Response | None) -> float:
-        failure = failure_of(self._backend, response) if response is not None else None
-        jittered = self._jitter() * min(CAP, BASE.get(outcome, 0.0) * 2 ** (attempt - 1))
+    def _delay(self, attempt: int, tried: _Tried) -> float:
+        failure = failure_of(self._backend, tried.response) if tried.response is not None else None
+        jittered = self._jitter() * min(CAP, BASE.get(tried.outcome, 0.0) * 2 ** (attempt - 1))
         asked = failure.retry_after if failure is not None else None
-        return jittered if asked is None else asked + min(jittered, CAP)
+        return jittered if asked is None else asked + jittered
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
-def _result(response: httpx.Response | None, error: httpx.TransportError | None) -> httpx.Response:
-    if response is None:
-        assert error is not None  # noqa: S101 - an attempt gives one or the other
-        raise error
-    return response
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """One attempt: an answer, or the error in its place."""
+
+    outcome: Outcome
+    response: httpx.Response | None = None
+    error: httpx.TransportError | None = None
+
+    def result(self) -> httpx.Response:
+        if self.response is None:
+            assert self.error is not None  # noqa: S101 - an attempt gives one or the other
+            raise self.error
+        return self.response
+
+
+def _told(last: _Tried, lost: httpx.TransportError | None) -> httpx.Response:
+    """What the caller learns. That a later attempt never left does not make an earlier one undone."""
+    if lost is not None and last.outcome in (Outcome.TRANSIENT, Outcome.THROTTLED):
+        raise lost
+    return last.result()
 
 
 def _may_repeat(call: Call, outcome: Outcome) -> bool:

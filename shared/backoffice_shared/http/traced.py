@@ -8,6 +8,7 @@ import httpx
 from opentelemetry import trace
 
 from backoffice_shared.backend import Backend
+from backoffice_shared.errors import BackofficeError
 from backoffice_shared.http.call import call_of
 from backoffice_shared.http.outcome import of_error, of_response
 from backoffice_shared.metrics import UPSTREAM_DURATION
@@ -36,6 +37,9 @@ class Traced(httpx.AsyncBaseTransport):
                 span.set_attribute("http.response.status_code", response.status_code)
             except httpx.TransportError as error:
                 outcome = of_error(error).value
+                raise
+            except BackofficeError as error:
+                outcome = error.code
                 raise
             finally:
                 span.set_attribute("backoffice.outcome", outcome)

@@ -24,6 +24,7 @@ _BY_STATUS: dict[int, type[BackofficeError]] = {
     401: PermissionDenied,
     403: PermissionDenied,
     404: NotFound,
+    408: BackendUnavailable,
     409: Conflict,
     410: NotFound,
     412: Conflict,

@@ -84,9 +84,9 @@ class Audited:
             )
 
 
-_SECRET_NAME = re.compile(r"token|secret|password|passwd|api_?key|authorization|credential", re.IGNORECASE)
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
-_PHONE = re.compile(r"\+?\d[\d\s().-]{7,}\d")
+_SECRET_NAME = re.compile(r"token|secret|password|passwd|api[_-]?key|authorization|credential", re.IGNORECASE)
+_EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(\.[\w-]+)+")
+_PHONE = re.compile(r"(?<![\w:+-])(?!\d{4}-\d\d-\d\d(?!\d))\+?\d[\d\s().-]{7,}\d")
 
 
 def redacted(value: Any, name: str = "") -> Any:
@@ -100,7 +100,7 @@ def redacted(value: Any, name: str = "") -> Any:
         return [redacted(entry, name) for entry in cast("list[Any]", value)[:50]]
     if isinstance(value, str):
         text = _EMAIL.sub("[email]", value)
-        text = text if ":" in text else _PHONE.sub("[phone]", text)  # "hubspot:contact:123456789" is an id
+        text = _PHONE.sub("[phone]", text)  # "hubspot:contact:123456789" is an id
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
     return value
 

@@ -6,6 +6,7 @@ which are cheap to count.
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -21,7 +22,11 @@ _SHORTENED = (1_000, 300, 100)  # characters that long texts are cut to, in turn
 def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]:
     """The result's payload and its compact JSON, both within `largest` bytes."""
     payload = result.payload() if isinstance(result, Answer) else result.model_dump(mode="json", exclude_none=True)
-    text = compact(payload)
+    try:
+        text = compact(payload)
+    except ValueError:
+        payload = _finite(payload)
+        text = compact(payload)
     if _size(text) <= largest:
         return payload, text
     if isinstance(result, Listing):
@@ -30,7 +35,8 @@ def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]
         if _size(compact(payload)) <= largest:
             break
         shortened = _shorten(payload, length)
-        _note(payload, f"{shortened} long texts are cut to {length} characters")
+        if shortened:
+            _note(payload, f"{shortened} long texts are cut to {length} characters")
     while _size(compact(payload)) > largest and (section := _largest_section(payload)):
         _note(payload, f"{section} is left out: it is too large. Ask for it alone, or for fewer rows")
     return payload, compact(payload)
@@ -50,6 +56,11 @@ def _drop_rows(payload: dict[str, Any], listing: Listing[Any], largest: int) -> 
         return
     payload["items"] = rows[:kept]
     if listing.resume is not None:
+        while (
+            kept > 1 and _size(compact({**payload, "items": rows[:kept]})) + len(listing.resume(kept)) > largest - _ROOM
+        ):
+            kept -= 1
+        payload["items"] = rows[:kept]
         payload["page"] = {**payload["page"], "has_more": True, "next_cursor": listing.resume(kept)}
         how = "continue with page.next_cursor, or ask for fewer fields"
     else:
@@ -84,6 +95,15 @@ def _largest_section(payload: dict[str, Any]) -> str | None:
     name = max(sections, key=lambda section: sections[section])
     del where[name]
     return name
+
+
+def _finite(value: Any) -> Any:
+    """What JSON cannot say, not-a-number and the infinities, as null."""
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in obj(cast("object", value)).items()}
+    if isinstance(value, list):
+        return [_finite(entry) for entry in arr(cast("object", value))]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _entries(value: Any) -> list[tuple[Any, Any]]:

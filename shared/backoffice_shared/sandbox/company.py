@@ -185,7 +185,7 @@ class Company:
             tier=chance.choice(("free", "free", "standard", "standard", "gold")),
             lifecycle=chance.choice(("customer", "customer", "customer", "lead", "former")),
             email_consent=chance.random() < 0.7,
-            since=self._ago(chance, 300, 1500),
+            since=self._ago(chance, 520, 1500),
             systems=systems,
         )
 
@@ -199,10 +199,11 @@ class Company:
 
     def _ticket(self, person: Person, orders: list[Order], chance: Random) -> Ticket:
         subject, tags = chance.choice(_SUBJECTS)
-        order = chance.choice(orders).number if orders and "{order}" in subject else None
+        created = self._ago(chance, 0, 400)
+        placed = [order.number for order in orders if order.placed_at < created]
+        order = chance.choice(placed) if placed and "{order}" in subject else None
         if "{order}" in subject and order is None:
             subject, tags = _SUBJECTS[0]
-        created = self._ago(chance, 0, 400)
         status: TicketStatus = chance.choice(("new", "open", "open", "pending", "solved", "solved", "closed"))
         return Ticket(
             number=len(self.tickets),

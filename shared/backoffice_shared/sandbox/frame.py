@@ -19,7 +19,7 @@ from random import Random
 from typing import Literal
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +55,12 @@ class Faults(BaseModel):
     retry_after: int = Field(default=1, ge=0)
     stale_search: bool = False
     plan: list[Fault] = []
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Faults:
+        if sum(getattr(self, name) for name in _SHARES) > 1:
+            raise ValueError("the shares add up to more than 1")
+        return self
 
     def next(self, chance: Random) -> Fault:
         if self.plan:
@@ -156,7 +162,7 @@ class VendorSandbox:
         finally:
             self.waiting -= 1
             hung_up.cancel()
-        await self.app(scope, _replay(body), send)
+        await self.app(scope, _replay(body, receive), send)
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -218,8 +224,14 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _replay(body: bytes) -> Receive:
+def _replay(body: bytes, then: Receive) -> Receive:
+    given = False
+
     async def receive() -> Message:
+        nonlocal given
+        if given:
+            return await then()
+        given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from html import escape
 from itertools import chain
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -512,7 +513,7 @@ class _Wire:
             "type": "Comment",
             "author_id": _author(ticket, comment),
             "body": comment.text,
-            "html_body": f'<div class="zd-comment" dir="auto"><p>{comment.text}</p></div>',
+            "html_body": f'<div class="zd-comment" dir="auto"><p>{escape(comment.text)}</p></div>',
             "plain_body": comment.text,
             "public": comment.public,
             "attachments": [],

@@ -1,0 +1,769 @@
+"""Zendesk, through its adapter: the stack is real, the helpdesk is its sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.shared.clocks import ManualClock
+
+from backoffice_customer.backends.zendesk import LEGACY_CREDENTIAL, ZENDESK, Zendesk, zendesk_sandbox
+from backoffice_customer.backends.zendesk.adapter import quoted, words
+from backoffice_customer.backends.zendesk.sandbox import (
+    ACCESS_TOKEN,
+    AGENT_EMAIL,
+    API_TOKEN,
+    TOKEN_SECONDS,
+    Term,
+    parse,
+)
+from backoffice_customer.models import Comment, Contact, CreatedTicket, Event, Ref, Ticket, TicketRow
+from backoffice_customer.ports import CommentPage, Span, TicketDraft, TicketQuery
+from backoffice_shared.backend import Allowance, Failure
+from backoffice_shared.credentials.environment import EnvironmentCredentials
+from backoffice_shared.credentials.source import MissingCredential
+from backoffice_shared.envelope import Page
+from backoffice_shared.errors import (
+    BackendUnavailable,
+    Conflict,
+    InvalidInput,
+    MalformedAnswer,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    RateLimited,
+)
+from backoffice_shared.http.client import connect
+from backoffice_shared.sandbox.company import KEY_ACCOUNT, NAMESAKES, Company
+from backoffice_shared.sandbox.company import Ticket as CompanyTicket
+from backoffice_shared.sandbox.frame import Faults, InProcess, VendorSandbox
+
+pytestmark = pytest.mark.anyio
+
+TODAY = datetime(2026, 11, 22, tzinfo=UTC)
+URL = "https://acme.zendesk.com"
+KEY = "order-1042-refund"
+DRAFT = TicketDraft(
+    name="Ada Lovelace",
+    email="ada@engine.example",
+    subject="Printer on fire",
+    body="There is smoke.",
+    priority="urgent",
+    tags=("printer", "smoke"),
+    public=True,
+)
+
+
+@dataclass
+class Helpdesk:
+    """The company's helpdesk, and the adapter that speaks to it."""
+
+    company: Company
+    sandbox: VendorSandbox
+    zendesk: Zendesk
+    clock: ManualClock
+    vendors_clock: ManualClock
+
+    def asked(self, path: str) -> int:
+        return sum(entry.path == path for entry in self.sandbox.requests)
+
+    def tickets_of(self, person: int) -> list[CompanyTicket]:
+        return self.company.tickets_of[person]
+
+    async def wire(self, method: str, path: str, json: object = None) -> Any:
+        """What Zendesk itself says."""
+        bearer = {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+        async with httpx.AsyncClient(transport=InProcess(self.sandbox), base_url=URL, headers=bearer) as http:
+            answer = await http.request(method, f"/api/v2/{path}", json=json)
+            return answer.raise_for_status().json()
+
+
+def helpdesk(company: Company, **credentials: str) -> Helpdesk:
+    clock, vendors_clock = ManualClock(), ManualClock()
+    sandbox = zendesk_sandbox(company, clock=vendors_clock)
+    secrets = {f"zendesk_{name}": value for name, value in (credentials or sandbox.credentials).items()}
+    http = connect(ZENDESK, InProcess(sandbox), EnvironmentCredentials(secrets), base_url=URL, clock=clock)
+    return Helpdesk(company, sandbox, Zendesk(http), clock, vendors_clock)
+
+
+def answering(wire: object) -> Zendesk:
+    """Zendesk that says this to everything."""
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=wire))
+    secrets = EnvironmentCredentials({"zendesk_access_token": "t"})
+    return Zendesk(connect(ZENDESK, transport, secrets, base_url=URL, clock=ManualClock()))
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    return Company(customers=30, today=TODAY)
+
+
+@pytest.fixture
+def desk(company: Company) -> Helpdesk:
+    return helpdesk(company)
+
+
+def ticket_id(ticket: CompanyTicket) -> str:
+    return f"zendesk:ticket:{10_001 + ticket.number}"
+
+
+def native(ticket: CompanyTicket) -> str:
+    return str(10_001 + ticket.number)
+
+
+def user(number: int) -> Contact:
+    return Contact(ref=Ref("zendesk", "user", str(200_001 + number)), name="")
+
+
+# ----------------------------------------------------------------------------------------------------- people
+
+
+async def test_a_person_is_found_by_address_whatever_the_case_of_its_letters(desk: Helpdesk) -> None:
+    person = desk.company.people[KEY_ACCOUNT]
+    organisation = desk.company.organisation(person)
+    assert organisation is not None
+    assert await desk.zendesk.contacts_by_email([person.email.upper(), "nobody@mail.example"]) == [
+        Contact(
+            ref=Ref("zendesk", "user", "200003"),
+            name=person.name,
+            emails=[person.email],
+            phones=[person.phone],
+            company=organisation.name,
+            tags=[person.tier],
+            language=person.language,
+            url="https://acme.zendesk.com/agent/users/200003",
+            updated_at=person.since,
+        )
+    ]
+
+
+async def test_many_people_are_found_by_their_addresses_in_one_request(desk: Helpdesk) -> None:
+    people = [person for person in desk.company.people if "helpdesk" in person.systems]
+    found = await desk.zendesk.contacts_by_email([person.email for person in people])
+    assert sorted(contact.emails[0] for contact in found) == sorted(person.email for person in people)
+    assert desk.asked("/api/v2/users/search") == 1
+
+
+async def test_who_only_has_a_similar_address_is_not_the_person() -> None:
+    found = await answering({"users": [USER, {**USER, "email": "ada@engine.example.evil"}]}).contacts_by_email(
+        ["ada@engine.example"]
+    )
+    assert [contact.emails for contact in found] == [["ada@engine.example"]]
+
+
+async def test_ids_that_nobody_has_are_left_out(desk: Helpdesk) -> None:
+    found = await desk.zendesk.contacts(["200001", "999999", "me", "1,200002", "٢"])
+    assert [contact.ref for contact in found] == [Ref("zendesk", "user", "200001")]
+
+
+async def test_no_request_is_made_for_nobody(desk: Helpdesk) -> None:
+    assert await desk.zendesk.contacts(["me"]) == []
+    assert await desk.zendesk.contacts_by_email([]) == []
+    assert await desk.zendesk.search_contacts('"', 10) == []
+    assert await desk.zendesk.count_open_tickets(Contact(ref=Ref("hubspot", "contact", "1"), name="")) == 0
+    assert not desk.sandbox.requests
+
+
+async def test_a_name_finds_everybody_who_has_it(desk: Helpdesk) -> None:
+    found = await desk.zendesk.search_contacts("garcia maria", 10)
+    assert {contact.ref.native for contact in found} == {str(200_001 + number) for number in NAMESAKES}
+
+
+async def test_a_phone_number_finds_its_owner(desk: Helpdesk) -> None:
+    person = desk.company.people[5]
+    assert [contact.name for contact in await desk.zendesk.search_contacts(person.phone, 10)] == [person.name]
+
+
+async def test_agents_are_not_among_the_customers_found_by_name(desk: Helpdesk) -> None:
+    agent = desk.company.agents[0]
+    assert await desk.zendesk.search_contacts(agent.name, 10) == []
+
+
+USER = {
+    "id": 7,
+    "url": "https://acme.zendesk.com/api/v2/users/7.json",
+    "name": "Ada Lovelace",
+    "email": "Ada@Engine.example",
+    "phone": None,
+    "locale": "pt-BR",
+    "organization_id": 3,
+    "role": "end-user",
+    "active": True,
+    "tags": ["vip"],
+    "updated_at": "2026-11-01T08:00:00Z",
+}
+
+
+async def test_a_user_becomes_a_contact() -> None:
+    wire = {"users": [USER, {**USER, "id": 8, "active": False}], "organizations": [{"id": 3, "name": "Engines"}]}
+    assert await answering(wire).contacts(["7", "8"]) == [
+        Contact(
+            ref=Ref("zendesk", "user", "7"),
+            name="Ada Lovelace",
+            emails=["ada@engine.example"],
+            company="Engines",
+            tags=["vip"],
+            language="pt",
+            url="https://acme.zendesk.com/agent/users/7",
+            updated_at=datetime(2026, 11, 1, 8, tzinfo=UTC),
+        )
+    ]
+
+
+async def test_a_user_without_address_or_organisation_becomes_a_contact() -> None:
+    wire = {"users": [{**USER, "email": None, "organization_id": None, "locale": None, "phone": "+44 20"}]}
+    [contact] = await answering(wire).contacts(["7"])
+    assert (contact.emails, contact.company, contact.language, contact.phones) == ([], None, None, ["+44 20"])
+
+
+# ------------------------------------------------------------------------------------------- searching tickets
+
+
+async def every_row(desk: Helpdesk, query: TicketQuery, limit: int) -> list[TicketRow]:
+    rows: list[TicketRow] = []
+    cursor: str | None = None
+    while True:
+        chunk = await desk.zendesk.search_tickets(query, cursor, limit)
+        rows += chunk.items
+        if (cursor := chunk.next) is None:
+            return rows
+
+
+@pytest.mark.parametrize("limit", [7, 20, 50])
+async def test_paging_gives_every_ticket_of_a_customer_exactly_once(desk: Helpdesk, limit: int) -> None:
+    person = desk.company.people[KEY_ACCOUNT]
+    rows = await every_row(desk, TicketQuery(emails=(person.email,)), limit)
+    assert sorted(row.ticket_id for row in rows) == sorted(map(ticket_id, desk.tickets_of(KEY_ACCOUNT)))
+    assert [row.updated_at for row in rows] == sorted((row.updated_at for row in rows), reverse=True)
+
+
+async def test_paging_ends_where_zendesk_would_refuse_and_the_total_is_still_true() -> None:
+    desk = helpdesk(Company(customers=1_500, today=TODAY))
+    first = await desk.zendesk.search_tickets(TicketQuery(), None, 30)
+    assert (first.total, first.estimated) == (len(desk.company.tickets), False)
+    assert len(desk.company.tickets) > 1_000
+    assert len({row.ticket_id for row in await every_row(desk, TicketQuery(), 30)}) == 990
+
+
+async def test_a_row_says_who_asks_and_who_answers(desk: Helpdesk) -> None:
+    ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if t.status == "open")
+    chunk = await desk.zendesk.search_tickets(TicketQuery(text=native(ticket)), None, 5)
+    assert chunk.items == [
+        TicketRow(
+            ticket_id=ticket_id(ticket),
+            subject=ticket.subject,
+            status="open",
+            priority=ticket.priority,
+            requester=desk.company.people[KEY_ACCOUNT].name,
+            assignee=desk.company.agents[ticket.number % len(desk.company.agents)].name,
+            created_at=ticket.created_at.replace(microsecond=0),
+            updated_at=ticket.updated_at.replace(microsecond=0),
+            tags=list(ticket.tags),
+            url=f"https://acme.zendesk.com/agent/tickets/{native(ticket)}",
+        )
+    ]
+
+
+async def found(desk: Helpdesk, query: TicketQuery) -> set[str]:
+    return {row.ticket_id for row in await every_row(desk, query, 50)}
+
+
+async def test_everything_that_is_asked_for_must_hold_and_one_of_several_values_is_enough(desk: Helpdesk) -> None:
+    since = TODAY - timedelta(days=120)
+    query = TicketQuery(
+        emails=tuple(desk.company.people[n].email for n in (KEY_ACCOUNT, 5)),
+        statuses=("new", "solved"),
+        priorities=("high", "normal"),
+        updated_since=since,
+    )
+    assert await found(desk, query) == {
+        ticket_id(ticket)
+        for ticket in desk.company.tickets
+        if ticket.person in (KEY_ACCOUNT, 5)
+        and ticket.status in ("new", "solved")
+        and ticket.priority in ("high", "normal")
+        and ticket.updated_at >= since
+    }
+
+
+async def test_tickets_are_found_by_their_words_and_by_who_answers(desk: Helpdesk) -> None:
+    agent = desk.company.agents[1]
+    assert await found(desk, TicketQuery(text="zip broke", assignee=agent.email)) == {
+        ticket_id(ticket)
+        for ticket in desk.company.tickets
+        if ticket.subject == "Zip broke after a week" and ticket.status != "new" and ticket.number % 5 == agent.number
+    }
+
+
+async def test_sorting_by_creation_gives_the_newest_first(desk: Helpdesk) -> None:
+    rows = await every_row(desk, TicketQuery(sort="created"), 50)
+    assert [row.created_at for row in rows] == sorted((row.created_at for row in rows), reverse=True)
+
+
+async def test_a_ticket_on_hold_counts_as_pending(desk: Helpdesk) -> None:
+    ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if t.status == "open")
+    await desk.wire("PUT", f"tickets/{native(ticket)}", {"ticket": {"status": "hold"}})
+    assert ticket_id(ticket) in await found(desk, TicketQuery(statuses=("pending",)))
+    assert ticket_id(ticket) not in await found(desk, TicketQuery(statuses=("open",)))
+    assert (await desk.zendesk.ticket(native(ticket), CommentPage())).status == "pending"
+
+
+async def test_open_tickets_are_those_not_solved(desk: Helpdesk) -> None:
+    unsolved = [ticket for ticket in desk.tickets_of(KEY_ACCOUNT) if ticket.status in ("new", "open", "pending")]
+    assert await desk.zendesk.count_open_tickets(user(KEY_ACCOUNT)) == len(unsolved)
+
+
+async def test_a_search_need_not_see_yet_what_was_written(desk: Helpdesk) -> None:
+    desk.sandbox.faults.stale_search = True
+    created = await desk.zendesk.create_ticket(DRAFT, KEY)
+    assert await found(desk, TicketQuery(emails=(DRAFT.email,))) == set()
+    ticket = await desk.zendesk.ticket(created.ticket_id.rpartition(":")[2], CommentPage())
+    assert ticket.subject == DRAFT.subject
+
+
+# --------------------------------------------------------------------------------- text that is not to be trusted
+
+
+HOSTILE = st.one_of(
+    st.text(),
+    st.lists(
+        st.sampled_from(
+            [
+                '"',
+                "“",
+                "\\",
+                "-",
+                "*",
+                ":",
+                "<",
+                ">",
+                " ",
+                "\n",
+                "\x00",
+                "status:closed",
+                "type:user",
+                "order_by:x",
+                "ä",
+            ]
+        )
+    ).map("".join),
+)
+
+
+@given(text=HOSTILE)
+@settings(database=None, deadline=None)
+def test_no_text_adds_a_condition_to_a_query(text: str) -> None:
+    terms = parse(f"type:ticket {words(text)}")
+    assert terms[0] == Term("type", ":", "ticket")
+    assert all((term.key, term.negated) == ("", False) for term in terms[1:])
+    assert len(terms) - 1 == len(words(text).split())
+
+
+@given(value=HOSTILE)
+@settings(database=None, deadline=None)
+def test_no_value_leaves_its_condition(value: str) -> None:
+    assert parse(f"requester:{quoted(value)} status:open") == [
+        Term("requester", ":", quoted(value)[1:-1]),
+        Term("status", ":", "open"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ['foo" status:closed', 'status:closed "', "-zip", "type:user", '" OR requester:me', "“ status:closed ”"]
+)
+async def test_conditions_in_a_text_are_looked_for_as_words(desk: Helpdesk, text: str) -> None:
+    assert await found(desk, TicketQuery(text=text)) == set()
+
+
+async def test_a_hostile_address_finds_nobody_elses_tickets(desk: Helpdesk) -> None:
+    other = desk.company.people[KEY_ACCOUNT].email
+    for address in (f'x" requester:"{other}', f"nobody@mail.example requester:{other}", '"', "*"):
+        assert await found(desk, TicketQuery(emails=(address,))) == set()
+        assert await desk.zendesk.contacts_by_email([address]) == []
+        assert await found(desk, TicketQuery(assignee=address)) == set()
+
+
+# ------------------------------------------------------------------------------------------------- one ticket
+
+
+async def test_a_ticket_comes_with_its_latest_comments(desk: Helpdesk) -> None:
+    ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if t.order is not None and len(desk.company.thread(t)) == 4)
+    thread = desk.company.thread(ticket)
+    agent, customer = desk.company.agents[ticket.number % 5].name, desk.company.people[KEY_ACCOUNT].name
+    got = await desk.zendesk.ticket(native(ticket), CommentPage(limit=2))
+    assert got.model_dump(exclude={"page", "comments", "custom"}) == Ticket(
+        ticket_id=ticket_id(ticket),
+        subject=ticket.subject,
+        status=ticket.status,
+        priority=ticket.priority,
+        channel="email",
+        customer_id="zendesk:user:200003",
+        requester=customer,
+        assignee=None if ticket.status == "new" else agent,
+        tags=list(ticket.tags),
+        created_at=ticket.created_at.replace(microsecond=0),
+        updated_at=ticket.updated_at.replace(microsecond=0),
+        version=ticket.updated_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        url=f"https://acme.zendesk.com/agent/tickets/{native(ticket)}",
+    ).model_dump(exclude={"page", "comments", "custom"})
+    assert got.custom == {"360001": f"#{1001 + ticket.order}"} if ticket.order is not None else None
+    assert [(c.author, c.role, c.public, c.text) for c in got.comments] == [
+        (agent, "agent", thread[3].public, thread[3].text),
+        (customer, "customer", thread[2].public, thread[2].text),
+    ]
+    assert got.page.has_more
+
+
+async def test_paging_gives_every_comment_exactly_once(desk: Helpdesk) -> None:
+    ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if len(desk.company.thread(t)) == 4)
+    texts: list[str] = []
+    page = CommentPage(limit=1)
+    while True:
+        got = await desk.zendesk.ticket(native(ticket), page)
+        texts += [comment.text for comment in got.comments]
+        if got.page.next_cursor is None:
+            break
+        page = CommentPage(cursor=got.page.next_cursor, limit=1)
+    assert texts == [comment.text for comment in reversed(desk.company.thread(ticket))]
+    assert got.page == Page(next_cursor=None, has_more=False)
+
+
+async def test_a_long_comment_is_cut_and_says_so(desk: Helpdesk) -> None:
+    ticket = desk.tickets_of(KEY_ACCOUNT)[0]
+    got = await desk.zendesk.ticket(native(ticket), CommentPage(max_chars=10))
+    assert {(len(comment.text), comment.truncated) for comment in got.comments} == {(10, True)}
+
+
+TICKET = {
+    "id": 5,
+    "url": "https://acme.zendesk.com/api/v2/tickets/5.json",
+    "via": {"channel": "web"},
+    "subject": None,
+    "description": "x" * 300,
+    "priority": None,
+    "status": "closed",
+    "requester_id": 7,
+    "assignee_id": None,
+    "tags": [],
+    "custom_fields": [{"id": 1, "value": None}, {"id": 2, "value": True}],
+    "created_at": "2026-11-01T08:00:00Z",
+    "updated_at": "2026-11-02T08:00:00Z",
+}
+COMMENT = {
+    "id": 1,
+    "author_id": -1,
+    "body": "Merged.",
+    "public": False,
+    "created_at": "2026-11-01T08:00:00Z",
+}
+
+
+async def test_a_comment_without_a_known_author_is_the_systems_own() -> None:
+    wire = {"ticket": TICKET, "comments": [COMMENT], "meta": {"has_more": False, "after_cursor": "z"}}
+    got = await answering(wire).ticket("5", CommentPage())
+    at = datetime(2026, 11, 1, 8, tzinfo=UTC)
+    assert got.comments == [Comment(id="1", at=at, role="system", public=False, text="Merged.")]
+    assert (got.page, got.subject, got.priority, got.requester) == (Page(), "", None, None)
+    assert got.custom == {"2": "True"}
+
+
+@pytest.mark.parametrize("native", ["1", "99999", "count", "../users/me", "5/comments", ""])
+async def test_a_ticket_that_does_not_exist_is_not_found(desk: Helpdesk, native: str) -> None:
+    with pytest.raises(NotFound):
+        await desk.zendesk.ticket(native, CommentPage())
+    assert {entry.path for entry in desk.sandbox.requests if entry.status == 200} <= {"/oauth/tokens"}
+
+
+async def test_a_cursor_that_zendesk_does_not_know_is_the_callers_mistake(desk: Helpdesk) -> None:
+    with pytest.raises(InvalidInput, match=r"page\[after\]"):
+        await desk.zendesk.ticket(native(desk.tickets_of(KEY_ACCOUNT)[0]), CommentPage(cursor="x"))
+
+
+# ---------------------------------------------------------------------------------------------------- creating
+
+
+async def test_a_ticket_is_opened_for_somebody_new(desk: Helpdesk) -> None:
+    created = await desk.zendesk.create_ticket(DRAFT, KEY)
+    number = len(desk.company.tickets) + 10_001
+    assert created == CreatedTicket(
+        ticket_id=f"zendesk:ticket:{number}",
+        status="new",
+        url=f"https://acme.zendesk.com/agent/tickets/{number}",
+        replayed=False,
+        idempotency_key=KEY,
+    )
+    got = await desk.zendesk.ticket(str(number), CommentPage())
+    assert (got.subject, got.priority, got.tags, got.channel) == (
+        "Printer on fire",
+        "urgent",
+        ["printer", "smoke"],
+        "api",
+    )
+    assert [(c.role, c.public, c.text) for c in got.comments] == [("agent", True, "There is smoke.")]
+    [contact] = await desk.zendesk.contacts_by_email([DRAFT.email])
+    assert (contact.name, str(contact.ref)) == ("Ada Lovelace", got.customer_id)
+
+
+async def test_a_ticket_for_a_known_customer_is_theirs_and_may_be_an_internal_note(desk: Helpdesk) -> None:
+    person = desk.company.people[5]
+    draft = TicketDraft("Somebody Else", person.email, "Call back", "Asked by phone.", None, (), public=False)
+    created = await desk.zendesk.create_ticket(draft, KEY)
+    got = await desk.zendesk.ticket(created.ticket_id.rpartition(":")[2], CommentPage())
+    assert (got.customer_id, got.requester, got.priority) == ("zendesk:user:200006", person.name, None)
+    assert [comment.public for comment in got.comments] == [False]
+
+
+async def test_a_new_ticket_is_seen_at_once_by_searches_that_were_answered_before(desk: Helpdesk) -> None:
+    query = TicketQuery(emails=(DRAFT.email,))
+    assert await found(desk, query) == set()
+    created = await desk.zendesk.create_ticket(DRAFT, KEY)
+    assert await found(desk, query) == {created.ticket_id}
+
+
+async def test_the_same_key_gives_the_same_ticket_and_says_so(desk: Helpdesk) -> None:
+    first = await desk.zendesk.create_ticket(DRAFT, KEY)
+    again = await desk.zendesk.create_ticket(DRAFT, KEY)
+    assert again == first.model_copy(update={"replayed": True})
+    assert await found(desk, TicketQuery(emails=(DRAFT.email,))) == {first.ticket_id}
+
+
+async def test_a_key_used_for_something_else_is_a_conflict(desk: Helpdesk) -> None:
+    await desk.zendesk.create_ticket(DRAFT, KEY)
+    other = TicketDraft(DRAFT.name, DRAFT.email, "Another", DRAFT.body, None, (), public=True)
+    with pytest.raises(Conflict, match="idempotency key"):
+        await desk.zendesk.create_ticket(other, KEY)
+
+
+async def test_an_answer_lost_on_the_way_does_not_open_a_second_ticket(desk: Helpdesk) -> None:
+    await desk.zendesk.contacts(["200001"])  # so that the token is there
+    desk.sandbox.faults = Faults(plan=["drop_after_commit"])
+    created = await desk.zendesk.create_ticket(DRAFT, KEY)
+    assert created.replayed
+    assert await found(desk, TicketQuery(emails=(DRAFT.email,))) == {created.ticket_id}
+
+
+async def test_when_every_answer_is_lost_the_outcome_is_unknown_and_the_key_finds_it_out(desk: Helpdesk) -> None:
+    await desk.zendesk.contacts(["200001"])
+    desk.sandbox.faults = Faults(plan=["drop_after_commit"] * 3)
+    with pytest.raises(OutcomeUnknown) as raised:
+        await desk.zendesk.create_ticket(DRAFT, KEY)
+    assert raised.value.idempotency_key == KEY
+    assert (await desk.zendesk.create_ticket(DRAFT, KEY)).replayed
+    assert len(await found(desk, TicketQuery(emails=(DRAFT.email,)))) == 1
+
+
+async def test_a_ticket_without_a_word_is_refused_in_zendesks_words(desk: Helpdesk) -> None:
+    empty = TicketDraft(DRAFT.name, DRAFT.email, "Nothing", " ", None, (), public=True)
+    with pytest.raises(InvalidInput, match="Description: cannot be blank"):
+        await desk.zendesk.create_ticket(empty, KEY)
+
+
+# ----------------------------------------------------------------------------------------------------- history
+
+
+async def test_history_is_when_tickets_were_opened_newest_first(desk: Helpdesk) -> None:
+    newest = max(desk.tickets_of(KEY_ACCOUNT), key=lambda ticket: ticket.created_at)
+    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], Span(), None, 1)
+    assert (chunk.total, chunk.next) == (len(desk.tickets_of(KEY_ACCOUNT)), "2")
+    assert chunk.items == [
+        Event(
+            id=ticket_id(newest),
+            kind="ticket",
+            at=newest.created_at.replace(microsecond=0),
+            title=newest.subject,
+            summary=desk.company.thread(newest)[0].text,
+            actor=desk.company.people[KEY_ACCOUNT].name,
+            direction="in",
+            system="zendesk",
+            url=f"https://acme.zendesk.com/agent/tickets/{native(newest)}",
+        )
+    ]
+
+
+async def test_a_span_includes_both_of_its_ends(desk: Helpdesk) -> None:
+    mine = sorted(desk.tickets_of(KEY_ACCOUNT), key=lambda ticket: ticket.created_at)
+    span = Span(mine[3].created_at, mine[9].created_at)
+    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], span, None, 50)
+    assert [event.id for event in chunk.items] == [ticket_id(ticket) for ticket in reversed(mine[3:10])]
+
+
+async def test_records_of_other_systems_have_no_history_here(desk: Helpdesk) -> None:
+    elsewhere = Contact(ref=Ref("hubspot", "contact", "200003"), name="")
+    assert (await desk.zendesk.events([elsewhere], Span(), None, 50)).items == []
+    assert not desk.sandbox.requests
+
+
+async def test_a_summary_has_240_characters_at_most() -> None:
+    wire = {"results": [TICKET], "count": 1}
+    [event] = (await answering(wire).events([user(0)], Span(), None, 50)).items
+    assert event.summary == "x" * 240
+
+
+# ------------------------------------------------------------------------------------------------- credentials
+
+
+async def test_one_token_is_fetched_for_many_calls_at_once(desk: Helpdesk) -> None:
+    await asyncio.gather(*(desk.zendesk.contacts([str(200_001 + n)]) for n in range(20)))
+    assert desk.asked("/oauth/tokens") == 1
+
+
+async def test_a_token_that_zendesk_no_longer_takes_is_fetched_anew_once(desk: Helpdesk) -> None:
+    await desk.zendesk.contacts(["200001"])
+    desk.vendors_clock.advance(TOKEN_SECONDS)
+    found = await asyncio.gather(*(desk.zendesk.contacts([str(200_001 + n)]) for n in range(1, 9)))
+    assert [len(contacts) for contacts in found] == [1] * 8
+    assert desk.asked("/oauth/tokens") == 2
+
+
+async def test_a_token_is_fetched_anew_before_it_expires(desk: Helpdesk) -> None:
+    await desk.zendesk.contacts(["200001"])
+    for clock in (desk.clock, desk.vendors_clock):
+        clock.advance(0.9 * TOKEN_SECONDS)
+    await desk.zendesk.contacts(["200002"])
+    assert desk.asked("/oauth/tokens") == 2
+    assert all(entry.status == 200 for entry in desk.sandbox.requests)
+
+
+@pytest.mark.parametrize(
+    "credentials", [{"access_token": ACCESS_TOKEN}, {"email": AGENT_EMAIL, "api_token": API_TOKEN}]
+)
+async def test_other_credentials_need_no_token_endpoint(company: Company, credentials: dict[str, str]) -> None:
+    desk = helpdesk(company, **credentials)
+    assert len(await desk.zendesk.contacts(["200001"])) == 1
+    assert desk.asked("/oauth/tokens") == 0
+
+
+def test_the_way_that_ends_is_the_last_resort() -> None:
+    assert ZENDESK.credentials[-1] == LEGACY_CREDENTIAL == {"email", "api_token"}
+
+
+@pytest.mark.parametrize(
+    ("credentials", "sentence"),
+    [
+        ({"client_id": "x", "client_secret": "guessed"}, "refused the configured client_id and client_secret"),
+        ({"access_token": "guessed"}, "expired, revoked"),
+        ({"email": AGENT_EMAIL, "api_token": "guessed"}, "Couldn't authenticate you"),
+        ({"email": AGENT_EMAIL}, "needs client_id, client_secret"),
+    ],
+)
+async def test_wrong_credentials_are_refused_and_never_shown(
+    company: Company, credentials: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises((PermissionDenied, MissingCredential), match=sentence) as raised:
+        await helpdesk(company, **credentials).zendesk.contacts(["200001"])
+    assert "guessed" not in str(raised.value)
+
+
+# ---------------------------------------------------------------------------------------------------- failures
+
+
+async def test_a_throttled_call_says_how_long_to_wait(desk: Helpdesk) -> None:
+    desk.sandbox.faults = Faults(throttle=1.0, retry_after=30)
+    desk.zendesk = helpdesk_with_token(desk)
+    with pytest.raises(RateLimited, match="Number of allowed API requests per minute exceeded") as raised:
+        await desk.zendesk.contacts(["200001"])
+    assert raised.value.retry_after == 30
+
+
+async def test_an_unavailable_helpdesk_is_unavailable(desk: Helpdesk) -> None:
+    desk.sandbox.faults = Faults(error=1.0)
+    desk.zendesk = helpdesk_with_token(desk)
+    with pytest.raises(BackendUnavailable, match="temporarily unavailable"):
+        await desk.zendesk.contacts(["200001"])
+
+
+def helpdesk_with_token(desk: Helpdesk) -> Zendesk:
+    """An adapter that need not ask for a token first."""
+    secrets = EnvironmentCredentials({"zendesk_access_token": ACCESS_TOKEN})
+    return Zendesk(connect(ZENDESK, InProcess(desk.sandbox), secrets, base_url=URL, clock=desk.clock))
+
+
+@pytest.mark.parametrize("fault", ["malformed", "wrong_types"])
+async def test_an_answer_in_another_form_is_malformed(desk: Helpdesk, fault: Any) -> None:
+    zendesk = helpdesk_with_token(desk)
+    calls = [
+        lambda: zendesk.contacts(["200001"]),
+        lambda: zendesk.contacts_by_email(["a@b.example"]),
+        lambda: zendesk.search_contacts("Ada", 5),
+        lambda: zendesk.events([user(0)], Span(), None, 5),
+        lambda: zendesk.search_tickets(TicketQuery(), None, 5),
+        lambda: zendesk.count_open_tickets(user(0)),
+        lambda: zendesk.ticket("10001", CommentPage()),
+        lambda: zendesk.create_ticket(DRAFT, KEY),
+    ]
+    for call in calls:
+        desk.sandbox.faults = Faults(plan=[fault] * 2)
+        with pytest.raises(MalformedAnswer):
+            await call()
+
+
+@pytest.mark.parametrize(
+    ("response", "failure"),
+    [
+        (httpx.Response(200, json={}), None),
+        (
+            httpx.Response(404, json={"error": "RecordNotFound", "description": "Not found"}),
+            Failure(404, "Not found"),
+        ),
+        (
+            httpx.Response(403, json={"error": {"title": "Forbidden", "message": "You do not have access."}}),
+            Failure(403, "You do not have access."),
+        ),
+        (httpx.Response(403, json={"error": {"title": "Forbidden"}}), Failure(403, "Forbidden")),
+        (httpx.Response(401, json={"error": "Couldn't authenticate you"}), Failure(401, "Couldn't authenticate you")),
+        (
+            httpx.Response(401, json={"error": "invalid_token", "error_description": "It is expired."}),
+            Failure(401, "It is expired."),
+        ),
+        (
+            httpx.Response(
+                422,
+                json={
+                    "error": "RecordInvalid",
+                    "description": "Record validation errors",
+                    "details": {
+                        "base": [{"description": "Description: cannot be blank"}],
+                        "email": [{"description": "Email: is bad", "error": "Invalid"}],
+                    },
+                },
+            ),
+            Failure(422, "Record validation errors: Description: cannot be blank; Email: is bad"),
+        ),
+        (
+            httpx.Response(
+                429, text="Number of allowed API requests per minute exceeded", headers={"retry-after": "93"}
+            ),
+            Failure(429, "Number of allowed API requests per minute exceeded", 93.0),
+        ),
+        (
+            httpx.Response(400, json={"error": "IdempotentRequestError", "description": "Parameters don't match"}),
+            Failure(409, "Parameters don't match"),
+        ),
+        (httpx.Response(409, json={"error": "UpdateConflict", "description": "Outdated"}), Failure(409, "Outdated")),
+        (httpx.Response(502, html="<h1>Bad gateway</h1>"), Failure(502, "answered 502")),
+        (httpx.Response(500, json=["x"]), Failure(500, "answered 500")),
+    ],
+)
+def test_a_refusal_is_said_in_zendesks_words(response: httpx.Response, failure: Failure | None) -> None:
+    assert ZENDESK.failure(response) == failure
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowance"),
+    [
+        ({"x-rate-limit-remaining": "0", "ratelimit-reset": "41"}, Allowance(0, 41)),
+        ({"x-rate-limit-remaining": "12"}, None),
+        ({"x-rate-limit-remaining": "many", "ratelimit-reset": "41"}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_left_of_the_limit_is_read_from_the_answer(
+    headers: dict[str, str], allowance: Allowance | None
+) -> None:
+    assert ZENDESK.allowance(httpx.Response(200, headers=headers)) == allowance

@@ -1,0 +1,177 @@
+"""Real servers for tests: in the test's own event loop, or as the commands that people run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from backoffice_customer.server import SERVER as CUSTOMER
+from backoffice_platform.server import platform_server
+from backoffice_platform.upstreams import Upstream
+from backoffice_shared.mcp.domain import sandboxed
+from backoffice_shared.mcp.server import domain_server
+from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind
+from backoffice_shared.sandbox.company import Company
+from backoffice_shared.settings import Settings
+
+SETTINGS = Settings(grace=1)
+SECONDS = 15.0
+"""How long a test waits for something to become true before it fails."""
+
+
+async def eventually(condition: Callable[[], object], seconds: float = SECONDS) -> None:
+    """Return when `condition` holds; fail when it does not within `seconds`."""
+    for _ in range(round(seconds * 100)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"it did not happen within {seconds:g} s")
+
+
+class Records:
+    """An audit that a test can look at."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[str, Any]] = []
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        self.written.append(dict(record))
+
+    def told(self, *fields: str) -> list[tuple[Any, ...]]:
+        return [tuple(record[field] for field in fields) for record in self.written]
+
+
+class _Side(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _running(server: uvicorn.Server, host: str, port: int) -> AsyncGenerator[str]:
+    listening = bind(host, port)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        await eventually(lambda: server.started or task.done())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def serving(
+    server: AnyServer, settings: Settings = SETTINGS, *, host: str = "127.0.0.1", port: int = 0
+) -> AsyncGenerator[str]:
+    """The MCP server over HTTP until the block ends. Gives the URL of its endpoint."""
+    async with _running(HttpServer(server, settings, signals=False), host, port) as origin:
+        yield f"{origin}/mcp"
+
+
+@asynccontextmanager
+async def serving_app(app: ASGIApp, *, port: int = 0) -> AsyncGenerator[str]:
+    """Any ASGI app over HTTP until the block ends. When it does, answers under way are cut off."""
+    config = uvicorn.Config(app, access_log=False, log_level="critical", timeout_graceful_shutdown=0)
+    async with _running(_Side(config), "127.0.0.1", port) as origin:
+        yield origin
+
+
+def customer_server(sink: Records | None = None) -> AnyServer:
+    """The customer server over a small company in this process."""
+    company = Company(seed=7, customers=20)
+    reachable = sandboxed(CUSTOMER, {vendor.backend.name: vendor.sandbox(company) for vendor in CUSTOMER.vendors})
+    return domain_server(CUSTOMER, reachable, SETTINGS, sink or Records())
+
+
+def over(*urls: str, **fields: Any) -> list[Upstream]:
+    """Upstreams at these URLs, called first, second and third."""
+    named = zip(("first", "second", "third"), urls, strict=False)
+    return [Upstream.model_validate({"name": name, "url": url, **fields}) for name, url in named]
+
+
+@asynccontextmanager
+async def platform_over(*upstreams: Upstream, sink: Records | None = None) -> AsyncGenerator[str]:
+    async with serving(platform_server(upstreams, SETTINGS, sink or Records())) as url:
+        yield url
+
+
+def script(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+class Command:
+    """A command of ours that is running. `lines` is what it has told the operator so far."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reading = asyncio.create_task(self._read())
+
+    async def told(self, pattern: str) -> str:
+        """The first group of the first line that matches."""
+        found: list[str] = []
+
+        def matches() -> bool:
+            found.extend(match[1] for line in self.lines if (match := re.search(pattern, line)))
+            return bool(found) or self._reading.done()
+
+        await eventually(matches)
+        assert found, f"it ended without saying {pattern!r}: {self.lines}"
+        return found[0]
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    async def ended(self, seconds: float = SECONDS) -> int:
+        """How it ended: its exit code, or minus the number of the signal that it passed on to itself."""
+        async with asyncio.timeout(seconds):
+            await self._reading
+            return await self.process.wait()
+
+    async def _read(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.lines.append(line.decode().rstrip("\n"))
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment with no settings of ours but these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BACKOFFICE_")}
+    return {**kept, **{f"BACKOFFICE_{name.upper()}": value for name, value in settings.items()}}
+
+
+@asynccontextmanager
+async def command(name: str, *arguments: str, **settings: str) -> AsyncGenerator[Command]:
+    """The command until the block ends, if it has not ended by itself."""
+    process = await asyncio.create_subprocess_exec(
+        script(name), *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=clean_environment(**settings)
+    )
+    running = Command(process)
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await running.ended()
+
+
+async def outcome(name: str, *arguments: str, **settings: str) -> tuple[int, str, str]:
+    """What a command that ends by itself ends with: its exit code, its output, and what it told the operator."""
+    process = await asyncio.create_subprocess_exec(
+        script(name), *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=clean_environment(**settings)
+    )
+    async with asyncio.timeout(SECONDS):
+        output, told = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode(), told.decode()
