@@ -38,10 +38,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Where `client_id` and `client_secret` are exchanged for an access token (RFC 6749 §4.4)."""
+    """Where `client_id` and `client_secret` are exchanged for an access token (RFC 6749 §4.4).
+
+    The request is a form, as the RFC has it, or JSON where the vendor wants that.
+    """
 
     path: str
     scope: str = ""
+    json: bool = False
 
 
 def by_status(response: httpx.Response) -> Failure | None:

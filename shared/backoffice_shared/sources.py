@@ -16,7 +16,7 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from backoffice_shared.deadline import remaining, within
-from backoffice_shared.errors import BackofficeError
+from backoffice_shared.errors import BackofficeError, DeadlineExceeded
 
 T = TypeVar("T")
 
@@ -68,13 +68,21 @@ class Answers(Generic[T]):
         return self
 
 
-async def ask(backend: str, read: Callable[[], Awaitable[T]]) -> tuple[T | BackofficeError, Source]:
-    """One read, with what is to be said about it."""
+async def ask(
+    backend: str, read: Callable[[], Awaitable[T]], *, share: float = 1.0
+) -> tuple[T | BackofficeError, Source]:
+    """One read, with what is to be said about it. It has this share of the call's time, less a margin for the answer."""
+    left = max((remaining() - MARGIN) * share, 0.0)
     token = _observed.set(seen := _Observed())
     try:
-        value = await read()
+        async with asyncio.timeout(None if left == float("inf") else left):
+            with within(left):
+                value = await read()
     except BackofficeError as error:
         return error, failed(backend, error)
+    except TimeoutError:
+        late = DeadlineExceeded(backend, "did not answer in time")
+        return late, failed(backend, late)
     finally:
         _observed.reset(token)
     return value, Source(backend=backend, status="stale" if seen.stale else "ok", as_of=seen.as_of or _now())
@@ -109,14 +117,13 @@ def together(*groups: Sequence[Source]) -> list[Source]:
 _WORSE = ("skipped", "ok", "stale", "error")
 
 
-async def fan_out(reads: Mapping[str, Callable[[], Awaitable[T]]]) -> Answers[T]:
-    """Ask all backends at once, each within the call's time less a margin for the answer."""
+async def fan_out(reads: Mapping[str, Callable[[], Awaitable[T]]], *, share: float = 1.0) -> Answers[T]:
+    """Ask all backends at once. A `share` of the call's time below 1 leaves the rest for what comes after."""
     values: dict[str, T] = {}
     errors: dict[str, BackofficeError] = {}
     sources: list[Source] = []
-    with within(max(remaining() - MARGIN, 0.0)):
-        async with asyncio.TaskGroup() as group:
-            tasks = {backend: group.create_task(ask(backend, read)) for backend, read in reads.items()}
+    async with asyncio.TaskGroup() as group:
+        tasks = {backend: group.create_task(ask(backend, read, share=share)) for backend, read in reads.items()}
     for backend, task in tasks.items():
         value, source = task.result()
         sources.append(source)

@@ -95,9 +95,11 @@ def customer_server(sink: Records | None = None) -> AnyServer:
 
 
 def over(*urls: str, **fields: Any) -> list[Upstream]:
-    """Upstreams at these URLs, called first, second and third."""
-    named = zip(("first", "second", "third"), urls, strict=False)
-    return [Upstream.model_validate({"name": name, "url": url, **fields}) for name, url in named]
+    """Upstreams at these URLs, called upstream-1, upstream-2 and so on."""
+    return [
+        Upstream.model_validate({"name": f"upstream-{number}", "url": url, **fields})
+        for number, url in enumerate(urls, start=1)
+    ]
 
 
 @asynccontextmanager

@@ -46,9 +46,14 @@ ACME = Backend(
 
 
 def read(
-    path: str = "/things/1", *, operation: str = "things.get", fresh_for: float = 0.0, tags: Iterable[str] = ()
+    path: str = "/things/1",
+    *,
+    operation: str = "things.get",
+    fresh_for: float = 0.0,
+    tags: Iterable[str] = (),
+    partition: str = "v1",
 ) -> httpx.Request:
-    call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags))
+    call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags), partition=partition)
     return attach(httpx.Request("GET", URL + path), call)
 
 

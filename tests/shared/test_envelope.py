@@ -63,6 +63,5 @@ def test_a_field_that_does_not_exist_is_refused_with_those_that_do() -> None:
     assert str(raised.value) == "fields: there is no colour, weight. Valid: id, name, size."
 
 
-@pytest.mark.xfail(reason="only a listing leaves its empty sources and notes out")
 def test_an_answer_has_nothing_that_is_empty() -> None:
     assert Answer().payload() == {}

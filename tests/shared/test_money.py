@@ -20,7 +20,6 @@ def test_money_survives_the_way_to_a_vendor_and_back(amount: int, currency: str)
     assert from_decimal(to_decimal(money), currency) == money
 
 
-@pytest.mark.xfail(reason="more than 28 digits are rounded")
 @pytest.mark.parametrize("currency", ["USD", "KWD"])
 def test_money_of_any_size_survives_the_way_to_a_vendor_and_back(currency: str) -> None:
     money = Money(amount=10**30 + 1, currency=currency)
@@ -65,7 +64,6 @@ def test_what_is_no_number_is_refused(text: str) -> None:
         from_decimal(text, "USD")
 
 
-@pytest.mark.xfail(reason="Infinity raises OverflowError; digits after the 28th are dropped")
 @pytest.mark.parametrize("text", ["Infinity", "-Infinity", "1.0000000000000000000000000000001"])
 def test_what_cannot_be_counted_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"finer|not an amount"):

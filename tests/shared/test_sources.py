@@ -72,7 +72,6 @@ async def test_asking_nobody_is_no_failure() -> None:
     assert (await fan_out({})).or_raise().sources == []
 
 
-@pytest.mark.xfail(reason="the margin is measured on the system's clock, whatever the call's deadline is on")
 async def test_every_backend_has_the_calls_time_less_a_margin_for_the_answer(clock: ManualClock) -> None:
     async def left() -> float:
         clock.advance(4)

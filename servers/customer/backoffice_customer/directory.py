@@ -67,7 +67,8 @@ class Directory:
         natives: dict[str, list[str]] = {}
         for ref in asked.values():
             natives.setdefault(ref.backend, []).append(ref.native)
-        own = (await fan_out({n: partial(self._systems[n].contacts, ids) for n, ids in natives.items()})).or_raise()
+        reads = {name: partial(self._systems[name].contacts, ids) for name, ids in natives.items()}
+        own = (await fan_out(reads, share=0.5)).or_raise()
         by_ref = {contact.ref: contact for contacts in own.values.values() for contact in contacts}
         others, sources = await self._others(by_ref.values())
         found = [Person(ref, self._ranked(_same(by_ref[ref], others))) for ref in asked.values() if ref in by_ref]
@@ -129,7 +130,8 @@ class Directory:
         emails = sorted({email for contact in contacts for email in contact.emails})
         if not emails:
             return [], []
-        answers = await fan_out({n: partial(people.contacts_by_email, emails) for n, people in self._systems.items()})
+        reads = {name: partial(people.contacts_by_email, emails) for name, people in self._systems.items()}
+        answers = await fan_out(reads, share=0.5)
         return [contact for found in answers.values.values() for contact in found], answers.sources
 
     def _ranked(self, contacts: Iterable[Contact]) -> tuple[Contact, ...]:

@@ -28,6 +28,8 @@ from backoffice_shared.http.guarded import Breaker
 log = logging.getLogger("backoffice.registry")
 
 LIST_TIMEOUT = 5.0
+MOST_PAGES = 50
+PATIENCE = 1.0  # at the start: who has not listed its tools by then appears later
 SOONEST_REFRESH = 5.0  # however short an upstream says its list is good for
 LATEST_REFRESH = 60.0
 RETRY_FIRST, RETRY_AT_MOST = 0.5, 15.0  # while an upstream does not answer
@@ -67,14 +69,18 @@ class Registry:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Registry]:
-        """Ask every upstream once, then keep asking behind the calls until the block ends."""
+        """Ask every upstream, wait a little for their answers, and keep asking behind the calls until the block ends."""
         self.members = [
             Member(upstream, WireClient(str(upstream.url), self._transport()), Breaker(self._clock, random.random))
             for upstream in self._upstreams
         ]
-        await asyncio.gather(*(self._refresh(member) for member in self.members))
-        keepers = [asyncio.create_task(self._keep_fresh(member), name=f"keep {member.name}") for member in self.members]
+        asked = [asyncio.Event() for _ in self.members]
+        keepers = [
+            asyncio.create_task(self._keep_fresh(member, once), name=f"keep {member.name}")
+            for member, once in zip(self.members, asked, strict=True)
+        ]
         try:
+            await _all(asked, within=PATIENCE)
             yield self
         finally:
             for keeper in keepers:
@@ -118,19 +124,21 @@ class Registry:
         if (wanted := self._wanted.get(member.name)) is not None:
             wanted.set()
 
-    async def _keep_fresh(self, member: Member) -> None:
+    async def _keep_fresh(self, member: Member, asked: asyncio.Event) -> None:
         wanted = self._wanted[member.name] = asyncio.Event()
-        failures = 0
+        pause = RETRY_FIRST
         while True:
-            failures = failures + 1 if member.failure else 0
-            pause = min(RETRY_AT_MOST, RETRY_FIRST * 2 ** (failures - 1)) if failures else LATEST_REFRESH
+            await self._refresh(member)
+            asked.set()
+            if member.failure is None:
+                pause = RETRY_FIRST
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(pause if member.failure else LATEST_REFRESH):
                     await wanted.wait()
             except TimeoutError:
                 pass
             wanted.clear()
-            await self._refresh(member)
+            pause = min(RETRY_AT_MOST, 2 * pause)
 
     async def _refresh(self, member: Member) -> None:
         try:
@@ -151,13 +159,24 @@ class Registry:
     async def _list(self, member: Member) -> dict[str, Tool]:
         tools: dict[str, Tool] = {}
         params: dict[str, Any] = {}
-        while True:
+        for _ in range(MOST_PAGES):
             page = ListToolsResult.model_validate(
                 await member.client.request("tools/list", params, timeout=LIST_TIMEOUT)
             )
             for tool in page.tools:
                 name = member.upstream.prefix + tool.name
                 tools[name] = tool if name == tool.name else tool.model_copy(update={"name": name})
-            if page.next_cursor is None or page.next_cursor == params.get("cursor"):
+            if page.next_cursor is None:
                 return tools
             params = {"cursor": page.next_cursor}
+        raise UpstreamFailed(f"its list of tools has more than {MOST_PAGES} pages", sent=True)
+
+
+async def _all(events: Sequence[asyncio.Event], *, within: float) -> None:
+    """Wait until all of them are set, or this many seconds have gone."""
+    try:
+        async with asyncio.timeout(within):
+            for event in events:
+                await event.wait()
+    except TimeoutError:
+        pass

@@ -14,7 +14,7 @@ from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import read_upstreams
 from backoffice_shared.mcp.audited import open_sink
 from backoffice_shared.mcp.main import read_settings, say
-from backoffice_shared.mcp.serving import PATH, bind, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.serving import address, bind, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import environment
 
@@ -55,7 +55,7 @@ async def _up(plan: Plan) -> None:
         if listening is None:
             await serve_stdio(server)
             return
-        url = f"http://{settings.host}:{listening.getsockname()[1]}{PATH}"
+        url = address(settings.host, listening)
         say("")
         say(f"Ready. Connect an MCP host to {url}")
         if plan.sandbox is not None:

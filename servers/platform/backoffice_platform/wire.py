@@ -99,7 +99,7 @@ class WireClient:
             raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True) from error
         except httpx.ConnectError as error:
             raise UpstreamFailed("cannot be reached", sent=False) from error
-        except (httpx.TransportError, httpx.StreamError, ValueError) as error:
+        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError, ValueError, RecursionError) as error:
             raise UpstreamFailed("the connection broke or the answer was not MCP", sent=True) from error
         return _result(reply)
 
@@ -142,7 +142,9 @@ async def _read_events(response: httpx.Response, identity: int, progress: Progre
             return message
         if progress is not None and message.get("method") == "notifications/progress":
             told = obj(message.get("params"))
-            await progress(told["progress"], told.get("total"), told.get("message"))
+            done, total = _number(told.get("progress")), _number(told.get("total"))
+            if done is not None:
+                await progress(done, total, str(told["message"]) if told.get("message") else None)
     return {}
 
 
@@ -160,6 +162,10 @@ async def _events(response: httpx.Response) -> AsyncIterator[str]:
             data = []
 
 
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def _bound(size: int) -> None:
     if size > LARGEST_ANSWER:
         raise ValueError("the answer is too large")
@@ -167,7 +173,9 @@ def _bound(size: int) -> None:
 
 def _result(reply: Mapping[str, Any]) -> dict[str, Any]:
     if error := obj(reply.get("error")):
-        raise MCPError(int(error.get("code", 0)), str(error.get("message", "")), error.get("data"))
+        if not isinstance(error.get("code"), int):
+            raise UpstreamFailed("the answer was not MCP", sent=True)
+        raise MCPError(error["code"], str(error.get("message", "")), error.get("data"))
     if not isinstance(reply.get("result"), dict):
         raise UpstreamFailed("the answer was not MCP", sent=True)
     return obj(reply["result"])

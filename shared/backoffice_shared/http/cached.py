@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import partial
 
 import httpx
 from cachetools import LRUCache
@@ -19,7 +20,7 @@ from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.source import MissingCredential
 from backoffice_shared.errors import BackofficeError
-from backoffice_shared.http.call import Call, attach, call_of
+from backoffice_shared.http.call import Call, attach, call_of, forgettable
 from backoffice_shared.http.outcome import Outcome, of_response
 from backoffice_shared.metrics import CACHE_REQUESTS
 from backoffice_shared.sources import observe
@@ -38,6 +39,7 @@ class _Kept:
     content: bytes
     tags: frozenset[str]
     at: float
+    as_of: datetime
     fresh_for: float
 
     def response(self, request: httpx.Request) -> httpx.Response:
@@ -99,8 +101,8 @@ class Cached(httpx.AsyncBaseTransport):
 
     def _answer(self, kept: _Kept, request: httpx.Request, age: float, how: str) -> httpx.Response:
         CACHE_REQUESTS.labels(self._backend.name, how).inc()
-        observe(datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=int(age)), stale=age > kept.fresh_for)
-        return kept.response(request)
+        observe(kept.as_of, stale=age > kept.fresh_for)
+        return forgettable(kept.response(request), partial(self._kept.pop, cache_key(request), None))
 
     async def _fetch(self, request: httpx.Request) -> httpx.Response:
         generation = self._generation
@@ -108,7 +110,7 @@ class Cached(httpx.AsyncBaseTransport):
         # A write that went through meanwhile may have changed what this read saw.
         if generation == self._generation:
             self._keep(cache_key(request), call_of(request), response)
-        return response
+        return forgettable(response, partial(self._kept.pop, cache_key(request), None))
 
     def _keep(self, key: str, call: Call, response: httpx.Response) -> None:
         outcome = of_response(self._backend, response)
@@ -124,6 +126,7 @@ class Cached(httpx.AsyncBaseTransport):
             response.content,
             call.tags,
             self._clock.now(),
+            datetime.now(UTC).replace(microsecond=0),
             fresh_for,
         )
         if len(kept.content) < self._kept.maxsize:

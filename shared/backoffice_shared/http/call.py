@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
 _KEY = "backoffice"
+_FORGET = "backoffice.forget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,21 @@ class Call:
     @property
     def repeatable(self) -> bool:
         return self.reads or self.key is not None
+
+
+def forgettable(response: httpx.Response, forget: Callable[[], object]) -> httpx.Response:
+    """Note how this answer is dropped from where it is kept."""
+    response.extensions[_FORGET] = forget
+    return response
+
+
+def forget(response: httpx.Response) -> None:
+    """This answer is of no use: nobody shall be given it again."""
+    response.extensions.get(_FORGET, _kept_nowhere)()
+
+
+def _kept_nowhere() -> None:
+    pass
 
 
 def attach(request: httpx.Request, call: Call) -> httpx.Request:

@@ -26,10 +26,18 @@ from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
 from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
-from backoffice_shared.errors import BackendUnavailable, InvalidInput, MalformedAnswer, OutcomeUnknown, RateLimited
+from backoffice_shared.deadline import remaining
+from backoffice_shared.errors import (
+    BackendUnavailable,
+    DeadlineExceeded,
+    InvalidInput,
+    MalformedAnswer,
+    OutcomeUnknown,
+    RateLimited,
+)
 from backoffice_shared.http.authorized import Authorized
 from backoffice_shared.http.cached import Cached
-from backoffice_shared.http.call import Call, attach
+from backoffice_shared.http.call import Call, attach, forget
 from backoffice_shared.http.coalesced import Coalesced
 from backoffice_shared.http.guarded import Guarded
 from backoffice_shared.http.network import Network
@@ -121,6 +129,7 @@ class BackendClient:
         try:
             return into(parse(response.content) if response.content else None)
         except _MISSHAPEN as error:
+            forget(response)
             if not call.reads:
                 raise OutcomeUnknown(
                     self.backend.title,
@@ -181,10 +190,19 @@ def _exchange(
             "client_secret": secret["client_secret"],
             **({"scope": endpoint.scope} if endpoint.scope else {}),
         }
-        request = httpx.Request("POST", url, data=form, headers={"Accept": "application/json"})
-        request.extensions["timeout"] = {"connect": 5.0, "read": backend.timeout, "write": 5.0, "pool": 5.0}
+        body: dict[str, Any] = {"json": form} if endpoint.json else {"data": form}
+        request = httpx.Request("POST", url, headers={"Accept": "application/json"}, **body)
+        seconds = max(min(backend.timeout, 0.9 * remaining()), 0.001)
+        request.extensions["timeout"] = {
+            "connect": min(seconds, 5.0),
+            "read": seconds,
+            "write": seconds,
+            "pool": seconds,
+        }
         try:
             response = await network.handle_async_request(request)
+        except httpx.TimeoutException as error:
+            raise DeadlineExceeded(backend.title, "its token endpoint did not answer in time") from error
         except httpx.TransportError as error:
             # Whatever happened to the token, the request that needs it has not left.
             raise BackendUnavailable(
@@ -193,7 +211,7 @@ def _exchange(
         if response.status_code == 429:
             wait = response.headers.get("Retry-After", "")
             raise RateLimited(
-                backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdigit() else None
+                backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdecimal() else None
             )
         if response.status_code >= 500:
             raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")

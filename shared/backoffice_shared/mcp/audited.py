@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import time
@@ -102,7 +103,7 @@ def redacted(value: Any, name: str = "") -> Any:
         text = _EMAIL.sub("[email]", value)
         text = _PHONE.sub("[phone]", text)  # "hubspot:contact:123456789" is an id
         return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
-    return value
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _trace_id() -> str | None:

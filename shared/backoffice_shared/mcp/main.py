@@ -12,7 +12,7 @@ from backoffice_shared.errors import InvalidInput
 from backoffice_shared.mcp.audited import open_sink
 from backoffice_shared.mcp.domain import Domain, Reachable, configured, sandboxed, served_elsewhere
 from backoffice_shared.mcp.server import announce, domain_server
-from backoffice_shared.mcp.serving import bind, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.serving import address, bind, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import FEWEST, MOST, Company
 from backoffice_shared.sandbox.directory import read_directory
 from backoffice_shared.settings import Settings, environment
@@ -83,7 +83,7 @@ def domain_main(domain: Domain) -> None:
                 await serve_stdio(server)
                 return
             listening = bind(settings.host, settings.port)
-            say(f"MCP at http://{settings.host}:{listening.getsockname()[1]}/mcp")
+            say(f"MCP at {address(settings.host, listening)}")
             await serve_http(server, settings, listening)
 
         guarded(lambda: run(main))

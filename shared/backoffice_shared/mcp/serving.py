@@ -155,6 +155,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
+def address(host: str, listening: socket.socket) -> str:
+    """Where a client on this machine connects. A wildcard is where we listen, not where anybody is."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{name}:{listening.getsockname()[1]}{PATH}"
+
+
 async def serve_http(server: AnyServer, settings: Settings, listening: socket.socket) -> None:
     await HttpServer(server, settings).serve(sockets=[listening])
 

@@ -120,25 +120,27 @@ def shallow(schema: dict[str, Any] | None) -> dict[str, Any] | None:
     """
     if schema is None:
         return None
-    defs: dict[str, Any] = schema.get("$defs", {})
-    return {"type": "object", "properties": {n: _outline(p, defs, depth=1) for n, p in schema["properties"].items()}}
+    definitions = obj(schema.get("$defs"))
+    return {"type": "object", "properties": {n: _outline(p, definitions) for n, p in schema["properties"].items()}}
 
 
-def _outline(schema: dict[str, Any], defs: dict[str, Any], *, depth: int) -> dict[str, Any]:
-    while "$ref" in schema:
-        schema = defs[schema["$ref"].rpartition("/")[2]]
-    kinds = [choice for choice in schema.get("anyOf", []) if choice != {"type": "null"}]
-    if len(kinds) == 1:
-        return _outline(kinds[0], defs, depth=depth)
-    kind = schema.get("type")
-    if kind == "array" and depth > 0:
-        return {"type": "array", "items": _outline(schema["items"], defs, depth=depth)}
-    if kind == "object" and depth > 0 and "properties" in schema:
-        return {
-            "type": "object",
-            "properties": {n: _outline(p, defs, depth=depth - 1) for n, p in schema["properties"].items()},
-        }
-    return {"type": kind} if kind else {}
+def _outline(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The kind of a field; of a list of objects also what these have."""
+    schema = _meant(schema, definitions)
+    if schema.get("type") != "array":
+        return {"type": schema["type"]} if "type" in schema else {}
+    fields = obj(_meant(obj(schema.get("items")), definitions).get("properties"))
+    if not fields or "backend" in fields:  # `sources` is the same everywhere
+        return {"type": "array"}
+    return {"type": "array", "items": {"properties": {name: {} for name in fields}}}
+
+
+def _meant(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema behind a reference, or behind "this or null"."""
+    if "$ref" in schema:
+        return _meant(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    choices = [choice for choice in arr(schema.get("anyOf")) if choice != {"type": "null"}]
+    return _meant(choices[0], definitions) if len(choices) == 1 else schema
 
 
 def _prompt(spec: ToolSpec) -> str:

@@ -12,6 +12,7 @@ A sandbox is an ASGI app that answers as the vendor does. Faults are set on it i
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Faults(BaseModel):
 
     @model_validator(mode="after")
     def _at_most_all(self) -> Faults:
-        if sum(getattr(self, name) for name in _SHARES) > 1:
+        if math.fsum(getattr(self, name) for name in _SHARES) > 1:
             raise ValueError("the shares add up to more than 1")
         return self
 

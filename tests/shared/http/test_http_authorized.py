@@ -102,11 +102,3 @@ async def test_any_sufficient_set_of_fields_will_do() -> None:
     door = Door("Bearer old-secret")
     response = await Authorized(door.transport, backend, Secrets(OLD)).handle_async_request(read())
     assert response.status_code == 200
-
-
-async def test_the_identity_is_that_of_the_credential_last_used() -> None:
-    door = Door("Bearer new-secret")
-    layer = Authorized(door.transport, ACME, Secrets(OLD, then=credential("v2", NEW)))
-    before = layer.identity
-    await layer.handle_async_request(read())
-    assert (before, layer.identity) == ("none", "v2")

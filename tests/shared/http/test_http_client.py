@@ -143,12 +143,7 @@ async def test_an_answer_that_is_not_what_the_vendor_documents_is_malformed(cloc
 
 @pytest.mark.parametrize(
     "content",
-    [
-        b'{"id": 1, ',
-        b"<html>",
-        b"\xff\xfe\xfd",
-        pytest.param(b"[" * 100_000, marks=pytest.mark.xfail(reason="RecursionError comes through")),
-    ],
+    [b'{"id": 1, ', b"<html>", b"\xff\xfe\xfd", b"[" * 100_000, b'{"id": NaN, "name": "Anvil"}'],
 )
 async def test_an_answer_that_is_no_json_is_malformed(clock: ManualClock, content: bytes) -> None:
     _, inner = scripted(httpx.Response(200, content=content))
@@ -156,16 +151,13 @@ async def test_an_answer_that_is_no_json_is_malformed(clock: ManualClock, conten
         await a_thing(client(inner, clock))
 
 
-@pytest.mark.parametrize(
-    "amount", ["twelve", "NaN", pytest.param("Infinity", marks=pytest.mark.xfail(reason="OverflowError comes through"))]
-)
+@pytest.mark.parametrize("amount", ["twelve", "NaN", "Infinity"])
 async def test_an_amount_that_is_none_is_malformed(clock: ManualClock, amount: str) -> None:
     _, inner = scripted(httpx.Response(200, json={"amount": amount}))
     with pytest.raises(MalformedAnswer):
         await client(inner, clock).read("x.get", "/x", into=lambda wire: from_decimal(wire["amount"], "USD"))
 
 
-@pytest.mark.xfail(reason="it says that there is no usable answer, as if nothing had been done")
 async def test_a_write_with_a_misshapen_answer_has_an_unknown_outcome(clock: ManualClock) -> None:
     _, inner = scripted(httpx.Response(201, json={}))
     with pytest.raises(OutcomeUnknown) as raised:
@@ -208,7 +200,6 @@ async def test_ten_callers_with_the_same_question_cost_one_request(clock: Manual
     assert len(vendor.requests) == 1
 
 
-@pytest.mark.xfail(reason="an answer is kept under whatever credential was used last when it came")
 async def test_an_answer_is_kept_under_the_credential_that_it_was_asked_with(clock: ManualClock) -> None:
     vendor = Held()
     secrets = Secrets(TOKEN)
@@ -228,7 +219,6 @@ async def test_an_answer_is_kept_under_the_credential_that_it_was_asked_with(clo
     await again
 
 
-@pytest.mark.xfail(reason="the credential is only looked at when a request leaves")
 async def test_a_changed_credential_is_not_given_the_answers_of_the_old_one(clock: ManualClock) -> None:
     route, inner = scripted(anvil(), anvil(name="Rope"))
     secrets = Secrets(TOKEN)
@@ -263,7 +253,6 @@ def test_no_id_can_leave_its_place(suffix: str, segment: str) -> None:
 
 
 @pytest.mark.parametrize("segment", ["..", ".", ""])
-@pytest.mark.xfail(reason="dots and nothing are not quoted, and lead to another path")
 async def test_an_id_that_is_only_dots_or_nothing_is_refused(segment: str) -> None:
     with pytest.raises(BackofficeError):
         path("things", segment)
@@ -385,11 +374,16 @@ async def test_a_token_that_is_configured_needs_no_exchange(clock: ManualClock) 
         (httpx.Response(500), BackendUnavailable, "Acme: its token endpoint answered 500."),
         (httpx.Response(200, json={}), MalformedAnswer, "Acme: its token endpoint answered no token."),
         (httpx.Response(200, text="<html>"), MalformedAnswer, "Acme: its token endpoint answered no token."),
-        pytest.param(
+        (
             httpx.Response(429, headers={"Retry-After": "7"}),
             RateLimited,
             "Acme: its token endpoint answered 429. Try again in 7 s.",
-            marks=pytest.mark.xfail(reason="a busy token endpoint is told as a wrong secret"),
+        ),
+        pytest.param(
+            httpx.Response(429, headers=[(b"Retry-After", b"\xb2")]),
+            RateLimited,
+            "Acme: its token endpoint answered 429.",
+            marks=pytest.mark.xfail(reason="a superscript is a digit but no number: ValueError comes through"),
         ),
     ],
 )
@@ -402,7 +396,6 @@ async def test_an_exchange_that_fails_says_why(
     assert (type(raised.value), str(raised.value)) == (kind, sentence)
 
 
-@pytest.mark.xfail(reason="the lost answer of the token endpoint is taken for that of the write")
 async def test_a_write_whose_token_could_not_be_had_did_not_happen(clock: ManualClock) -> None:
     def breaks(request: httpx.Request) -> httpx.Response:
         raise httpx.ReadError("the connection broke", request=request)

@@ -200,7 +200,6 @@ async def test_a_probe_that_says_nothing_about_health_makes_room_for_the_next(cl
     assert await following == "200"
 
 
-@pytest.mark.xfail(reason="every call that was under way when it opened opens it once more, for twice as long")
 async def test_calls_under_way_when_it_opens_do_not_open_it_again(clock: ManualClock) -> None:
     vendor = Held()
     layer = guarded(vendor, clock)
@@ -212,7 +211,6 @@ async def test_calls_under_way_when_it_opens_do_not_open_it_again(clock: ManualC
     assert await outcome(layer) == "open, 10 s"
 
 
-@pytest.mark.xfail(reason="a call from before it opened is taken for a probe")
 async def test_a_call_from_before_it_opened_is_no_probe(clock: ManualClock) -> None:
     vendor = Held()
     layer = guarded(vendor, clock)

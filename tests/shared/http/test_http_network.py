@@ -67,12 +67,7 @@ async def test_a_connection_that_was_never_made_is_a_connect_error(network: Netw
         await network.handle_async_request(get(server.url))
 
 
-METHODS = [
-    "POST",
-    "PATCH",
-    pytest.param("PUT", marks=pytest.mark.xfail(reason="aiohttp sends it again by itself")),
-    pytest.param("DELETE", marks=pytest.mark.xfail(reason="aiohttp sends it again by itself")),
-]
+METHODS = ["POST", "PATCH", "PUT", "DELETE"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -97,7 +92,6 @@ async def test_an_answer_that_cannot_be_unpacked_is_a_read_error(network: Networ
             await network.handle_async_request(get(server.url))
 
 
-@pytest.mark.xfail(reason="aiohttp's own error comes through")
 async def test_an_answer_that_is_not_http_is_a_transport_error(network: Network) -> None:
     async with loopback(b"220 mail.example ESMTP ready\r\n\r\n") as server:
         with pytest.raises(httpx.TransportError):

@@ -106,7 +106,6 @@ async def test_something_left_means_going_on(clock: ManualClock) -> None:
     assert clock.slept == []
 
 
-@pytest.mark.xfail(reason="what is left only counts once it is nothing")
 async def test_no_more_requests_go_at_once_than_the_vendor_says_are_left(clock: ManualClock) -> None:
     _, inner = scripted(httpx.Response(200, headers={"X-Left": "1/10"}), OK, OK)
     await send(paced(inner, clock), 3)

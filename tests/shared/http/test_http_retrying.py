@@ -169,7 +169,6 @@ async def test_a_refusal_of_our_own_is_not_repeated(clock: ManualClock) -> None:
         pytest.param((httpx.Response(429), httpx.Response(429)), id="throttled meanwhile"),
     ],
 )
-@pytest.mark.xfail(reason="what follows a lost answer hides that the write may have been done")
 async def test_a_write_whose_answer_was_lost_stays_unknown_when_its_repetition_fails(
     clock: ManualClock, second: tuple[Step, ...]
 ) -> None:

@@ -42,11 +42,7 @@ def measured(upstream: str) -> dict[tuple[str, str], float]:
         (httpx.ReadError, "ambiguous"),
         (httpx.ReadTimeout, "ambiguous"),
         (httpx.UnsupportedProtocol, "permanent"),
-        pytest.param(
-            MissingCredential("Acme", "has no credential configured"),
-            "permission_denied",
-            marks=pytest.mark.xfail(reason="what our own layers refuse is counted as cancelled"),
-        ),
+        (MissingCredential("Acme", "has no credential configured"), "permission_denied"),
     ],
 )
 async def test_an_attempt_is_counted_under_what_became_of_it(

@@ -54,7 +54,7 @@ async def test_an_answer_passes_unchanged() -> None:
         (500, BackendUnavailable),
         (502, BackendUnavailable),
         (503, BackendUnavailable),
-        pytest.param(408, BackendUnavailable, marks=pytest.mark.xfail(reason="408 is told as the caller's fault")),
+        (408, BackendUnavailable),
     ],
 )
 async def test_a_refused_read_says_what_kind_of_refusal_it_is(status: int, kind: type[BackofficeError]) -> None:

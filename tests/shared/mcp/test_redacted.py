@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backoffice_shared.jsonvalues import parse
 from backoffice_shared.mcp.audited import JsonLines, redacted
 
 
@@ -29,23 +30,14 @@ def test_what_is_named_like_a_secret_is_not_kept(name: str) -> None:
         ("15550100001", "[phone]"),
         ("hubspot:contact:123456789", "hubspot:contact:123456789"),
         ("order #1042", "order #1042"),
-        pytest.param(
-            "my number is: +1 555 010 0001",
-            "my number is: [phone]",
-            marks=pytest.mark.xfail(reason="a colon anywhere keeps every phone number"),
-        ),
-        pytest.param(
-            "o'brien@mail.example",
-            "[email]",
-            marks=pytest.mark.xfail(reason="what is before the apostrophe is kept"),
-        ),
+        ("my number is: +1 555 010 0001", "my number is: [phone]"),
+        ("o'brien@mail.example", "[email]"),
     ],
 )
 def test_addresses_and_numbers_of_people_are_not_kept(text: str, kept: str) -> None:
     assert redacted(text) == kept
 
 
-@pytest.mark.xfail(reason="a date looks like a phone number")
 def test_a_date_is_kept() -> None:
     assert redacted({"since": "2026-01-02"}) == {"since": "2026-01-02"}
 
@@ -72,7 +64,7 @@ def test_many_entries_are_cut_to_fifty() -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )
@@ -82,3 +74,11 @@ def test_whatever_the_arguments_are_a_record_is_one_line_of_json(arguments: Any)
     line, end, rest = stream.getvalue().partition("\n")
     assert (end, rest) == ("\n", "")
     assert set(json.loads(line)) == {"args"}
+
+
+@pytest.mark.xfail(reason="compact raises ValueError: the record is lost, and the call with it")
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_json_does_not_have_costs_no_record(number: float) -> None:
+    stream = StringIO()
+    JsonLines(stream).write({"args": redacted({"limit": number})})
+    assert set(parse(stream.getvalue().encode())) == {"args"}

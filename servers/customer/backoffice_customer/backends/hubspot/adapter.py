@@ -6,6 +6,7 @@ Source: https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -114,8 +115,8 @@ class HubSpot:
                 properties=_NOTE,
                 filterGroups=[{"filters": filters}],
                 sorts=[{"propertyName": "hs_timestamp", "direction": "DESCENDING"}],
-                after=cursor or "",
-                limit=limit,
+                after=cursor or "0",
+                limit=min(limit, _SEARCH_CEILING - int(cursor or 0)),
             ),
             into=_notes,
             fresh_for=30,
@@ -125,7 +126,7 @@ class HubSpot:
     async def _read_contacts(self, ids: Sequence[str], id_property: str | None) -> list[Contact]:
         if not ids:
             return []
-        inputs = [{"id": native} for native in ids]
+        inputs = [{"id": native} for native in dict.fromkeys(ids)]
         by = {} if id_property is None else {"idProperty": id_property}
         return await self._http.read(
             "contacts.read",
@@ -142,8 +143,8 @@ class HubSpot:
 
 
 def _search(**given: Any) -> dict[str, Any]:
-    """A search request: HubSpot wants every field named."""
-    return {"filterGroups": [], "sorts": [], "after": "", **given}
+    """A search request: HubSpot wants every field named. Its `sorts` are objects, whatever its OpenAPI files say."""
+    return {"filterGroups": [], "sorts": [], "after": "0", **given}
 
 
 def _contacts(wire: Any) -> list[Contact]:
@@ -154,7 +155,6 @@ def _contact(wire: Any) -> Contact:
     properties: dict[str, str | None] = wire["properties"]
     name = " ".join(part for part in (properties.get("firstname"), properties.get("lastname")) if part)
     email = properties.get("email")
-    optout = properties.get("hs_email_optout")
     return Contact(
         ref=Ref(HUBSPOT.name, "contact", wire["id"]),
         name=name or email or wire["id"],
@@ -166,10 +166,13 @@ def _contact(wire: Any) -> Contact:
         lifecycle=properties.get("lifecyclestage") or None,
         language=properties.get("hs_language") or None,
         country=properties.get("country") or None,
-        email_marketing=None if optout is None else optout != "true",
+        email_marketing=_CONSENT.get(properties.get("hs_email_optout") or ""),
         url=f"https://app.hubspot.com/contacts/{wire['id']}",
         updated_at=wire["updatedAt"],
     )
+
+
+_CONSENT = {"true": False, "false": True}  # by `hs_email_optout`; empty: nobody asked
 
 
 def _notes(wire: Any) -> Chunk[Event]:
@@ -193,7 +196,7 @@ def _note(wire: Any) -> Event:
     )
 
 
-def _millis(at: Any) -> str:
+def _millis(at: datetime) -> str:
     return str(int(at.timestamp() * 1000))
 
 

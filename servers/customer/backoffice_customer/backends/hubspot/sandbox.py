@@ -5,12 +5,13 @@ The v3 paths are there for HubSpot's own Python client, which still calls them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -22,7 +23,8 @@ from backoffice_shared.sandbox.frame import VendorSandbox
 
 TOKEN = "pat-sandbox-hubspot"  # noqa: S105 - a test credential of a fictional company
 _FIRST_CONTACT, _FIRST_NOTE, _FIRST_OWNER = 100_001, 500_001, 900_001
-_LARGEST_PAGE, _LARGEST_BATCH, _CEILING = 200, 100, 10_000
+_LARGEST_PAGE, _LARGEST_BATCH, _CEILING, _LONGEST_QUERY, _MOST_GROUPS = 200, 100, 10_000, 3_000, 6
+_V3 = "/crm/v3/objects"
 
 Record = dict[str, Any]
 
@@ -79,7 +81,7 @@ class _Portal:
         note = self.notes[number]
         owner = str(_FIRST_OWNER + note.person % len(self.company.agents))
         written = {"hs_note_body": note.text, "hs_timestamp": _time(note.at), "hubspot_owner_id": owner}
-        return _record(number, note.at, written)
+        return _record(number, note.at, written, prefix="hs_")
 
     def find_contacts(self, search: Record) -> list[Record]:
         query = str(search.get("query") or "").lower()
@@ -106,34 +108,46 @@ class _Portal:
         return found
 
 
+class _Refused(Exception):  # noqa: N818 - it is what happened
+    """HubSpot's 400: the sentence, and the field that is wrong."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 def _app(portal: _Portal) -> ASGIApp:
-    async def search(request: Request) -> Response:
-        wanted = obj(await request.json())
-        limit, after = int(wanted.get("limit") or 10), int(wanted.get("after") or 0)
-        if not 0 < limit <= _LARGEST_PAGE:
-            return _error(400, "VALIDATION_ERROR", f"limit must be at most {_LARGEST_PAGE}")
-        if after + limit > _CEILING:
-            return _error(400, "VALIDATION_ERROR", "Paging beyond 10,000 results is not supported.")
-        finders: dict[str, Callable[[Record], list[Record]]] = {
-            "contacts": portal.find_contacts,
-            "notes": portal.find_notes,
-        }
-        found = finders[request.path_params["kind"]](wanted)
-        page: Record = {
-            "total": len(found),
-            "results": [_chosen(row, arr(wanted.get("properties"))) for row in found[after : after + limit]],
-        }
-        if after + limit < len(found):
-            page["paging"] = {"next": {"after": str(after + limit)}}
-        return JSONResponse(page)
+    def search(find: Callable[[Record], list[Record]]) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            wanted = await _body(request)
+            limit, after = _whole(wanted, "limit", 10), _whole(wanted, "after", 0)
+            if not 0 < limit <= _LARGEST_PAGE:
+                raise _Refused(f"limit must be from 1 to {_LARGEST_PAGE}", "limit")
+            if after + limit > _CEILING:
+                raise _Refused("Paging beyond 10,000 results is not supported.", "after")
+            if len(str(wanted.get("query") or "")) > _LONGEST_QUERY:
+                raise _Refused(f"query must have at most {_LONGEST_QUERY} characters", "query")
+            found = find(wanted)
+            page: Record = {
+                "total": len(found),
+                "results": [_chosen(row, arr(wanted.get("properties"))) for row in found[after : after + limit]],
+            }
+            if after + limit < len(found):
+                page["paging"] = {"next": {"after": str(after + limit)}}
+            return JSONResponse(page)
+
+        return endpoint
 
     async def batch_read(request: Request) -> Response:
-        wanted = obj(await request.json())
-        inputs = [str(obj(entry)["id"]) for entry in arr(wanted.get("inputs"))]
+        wanted = await _body(request)
+        inputs = [obj(entry).get("id") for entry in arr(wanted.get("inputs"))]
         if len(inputs) > _LARGEST_BATCH:
-            return _error(400, "VALIDATION_ERROR", f"No more than {_LARGEST_BATCH} inputs are allowed.")
+            raise _Refused(f"No more than {_LARGEST_BATCH} inputs are allowed.", "inputs")
+        if None in inputs:
+            raise _invalid_json("Cannot build PublicObjectId, some of required attributes are not set [id]", "inputs")
+        ids = [str(entry) for entry in inputs]
         by_email = wanted.get("idProperty") == "email"
-        numbers = [portal.by_email.get(entry.lower(), 0) if by_email else _number(entry) for entry in inputs]
+        numbers = [portal.by_email.get(entry.lower(), 0) if by_email else _number(entry) for entry in ids]
         found = [portal.contact(n) for n in numbers if n in portal.people]
         now = _time(datetime.now(UTC))
         answer: Record = {
@@ -142,10 +156,11 @@ def _app(portal: _Portal) -> ASGIApp:
             "startedAt": now,
             "completedAt": now,
         }
-        missing = [entry for entry, n in zip(inputs, numbers, strict=True) if n not in portal.people]
+        missing = [entry for entry, n in zip(ids, numbers, strict=True) if n not in portal.people]
         if missing:
             answer |= {"numErrors": 1, "errors": [_not_found_in_batch(missing)]}
-        return JSONResponse(answer, 207 if missing else 200)
+        # What 2026-09 knows as a part of its 200 was a status of its own in v3.
+        return JSONResponse(answer, 207 if missing and request.url.path.startswith(_V3) else 200)
 
     async def read(request: Request) -> Response:
         wanted = request.path_params["id"]
@@ -153,19 +168,21 @@ def _app(portal: _Portal) -> ASGIApp:
         number = portal.by_email.get(wanted.lower(), 0) if by_email else _number(wanted)
         if number not in portal.people:
             return _error(404, "OBJECT_NOT_FOUND", "Object not found.  objectId are usually numeric.")
-        properties = request.query_params.get("properties", "").split(",")
+        given = request.query_params.getlist("properties")
+        properties = [name for names in given for name in names.split(",") if name]
         return JSONResponse(_chosen(portal.contact(number), properties))
 
-    def both(suffix: str, endpoint: Callable[[Request], Any], method: str) -> Iterable[Route]:
-        for prefix in ("/crm/objects/2026-09", "/crm/v3/objects"):
+    def both(suffix: str, endpoint: Callable[[Request], Awaitable[Response]], method: str) -> Iterable[Route]:
+        for prefix in ("/crm/objects/2026-09", _V3):
             yield Route(prefix + suffix, endpoint, methods=[method])
 
     routes = [
-        *both("/{kind:str}/search", search, "POST"),
+        *both("/contacts/search", search(portal.find_contacts), "POST"),
+        *both("/notes/search", search(portal.find_notes), "POST"),
         *both("/contacts/batch/read", batch_read, "POST"),
         *both("/contacts/{id}", read, "GET"),
     ]
-    return _Authenticated(Starlette(routes=routes, exception_handlers={404: _no_route, KeyError: _no_route}))
+    return _Authenticated(Starlette(routes=routes, exception_handlers={HTTPException: _no_route, _Refused: _refusal}))
 
 
 class _Authenticated:
@@ -198,8 +215,9 @@ _LIMITS = (
 # ------------------------------------------------------------------------------------------------ HubSpot's words
 
 
-def _record(number: int, at: datetime, properties: Record) -> Record:
-    own = {"hs_object_id": str(number), "createdate": _time(at), "lastmodifieddate": _time(at)}
+def _record(number: int, at: datetime, properties: Record, *, prefix: str = "") -> Record:
+    """An object. What a contact calls `createdate`, all others call `hs_createdate`."""
+    own = {"hs_object_id": str(number), f"{prefix}createdate": _time(at), f"{prefix}lastmodifieddate": _time(at)}
     return {
         "id": str(number),
         "properties": {**properties, **own},
@@ -209,15 +227,21 @@ def _record(number: int, at: datetime, properties: Record) -> Record:
     }
 
 
+_ALWAYS_GIVEN = {"hs_object_id", "createdate", "lastmodifieddate", "hs_createdate", "hs_lastmodifieddate"}
+_GIVEN_UNASKED = ["firstname", "lastname", "email"]
+
+
 def _chosen(record: Record, properties: list[str]) -> Record:
-    """The record with the properties asked for; three of its own are always there."""
-    kept = {*properties, "hs_object_id", "createdate", "lastmodifieddate"}
+    """The record with the properties asked for, or those that are given to whoever asks for none."""
+    kept = {*map(str, properties or _GIVEN_UNASKED), *_ALWAYS_GIVEN}
     return {**record, "properties": {n: v for n, v in record["properties"].items() if n in kept}}
 
 
 def _filtered(rows: list[Record], search: Record) -> list[Record]:
-    groups = [arr(obj(group).get("filters")) for group in arr(search.get("filterGroups"))]
-    kept = [row for row in rows if not groups or any(all(_holds(row, obj(f)) for f in group) for group in groups)]
+    groups = [[_condition(obj(f)) for f in arr(obj(g).get("filters"))] for g in arr(search.get("filterGroups"))]
+    if len(groups) > _MOST_GROUPS:
+        raise _Refused(f"No more than {_MOST_GROUPS} filterGroups are allowed.", "filterGroups")
+    kept = [row for row in rows if not groups or any(all(_holds(row, f) for f in group) for group in groups)]
     for sort in reversed(arr(search.get("sorts"))):
         by = str(obj(sort).get("propertyName"))
         descending = obj(sort).get("direction") == "DESCENDING"
@@ -225,12 +249,27 @@ def _filtered(rows: list[Record], search: Record) -> list[Record]:
     return kept
 
 
+def _condition(condition: Record) -> Record:
+    """A filter that can be asked for."""
+    operator = str(condition.get("operator"))
+    if missing := [name for name in ("propertyName", "operator") if condition.get(name) is None]:
+        names = ", ".join(missing)
+        raise _invalid_json(f"Cannot build Filter, some of required attributes are not set [{names}]", "filterGroups")
+    if operator not in _OPERATORS and operator not in _ABSENT:
+        raise _invalid_json(f"{operator} is not one of the filter operators", "filterGroups")
+    if operator == "BETWEEN" and condition.get("highValue") is None:
+        raise _invalid_json("operator BETWEEN requires a highValue", "filterGroups")
+    if operator in ("IN", "NOT_IN") and not arr(condition.get("values")):
+        raise _invalid_json(f"operator {operator} requires values", "filterGroups")
+    return condition
+
+
 def _holds(row: Record, condition: Record) -> bool:
     value = row["properties"].get(str(condition.get("propertyName")))
     operator = str(condition.get("operator"))
     if operator in _ABSENT:
         return (value is None) is _ABSENT[operator]
-    if value is None or operator not in _OPERATORS:
+    if value is None:
         return operator.startswith("N")  # NEQ, NOT_IN and NOT_CONTAINS_TOKEN hold for what is not there
     low, high = (_comparable(condition.get(name)) for name in ("value", "highValue"))
     members = {_comparable(entry) for entry in arr(condition.get("values"))}
@@ -278,13 +317,41 @@ def _not_found_in_batch(ids: list[str]) -> Record:
     }
 
 
-def _error(status: int, category: str, message: str, **more: str) -> Response:
+def _error(status: int, category: str, message: str, **more: object) -> Response:
     identity = {"correlationId": str(UUID(int=0)), "category": category}
     return JSONResponse({"status": "error", "message": message, **identity, **more}, status)
 
 
-async def _no_route(_request: Request, _error_raised: Exception) -> Response:
-    return _error(404, "OBJECT_NOT_FOUND", "resource not found")
+async def _no_route(_request: Request, raised: Exception) -> Response:
+    status = raised.status_code if isinstance(raised, HTTPException) else 404
+    return _error(status, "OBJECT_NOT_FOUND" if status == 404 else "METHOD_NOT_ALLOWED", "resource not found")
+
+
+async def _refusal(_request: Request, raised: Exception) -> Response:
+    message, field = str(raised), raised.field if isinstance(raised, _Refused) else ""
+    return _error(400, "VALIDATION_ERROR", message, errors=[{"message": message, "in": field}])
+
+
+def _invalid_json(problem: str, field: str) -> _Refused:
+    return _Refused(f"Invalid input JSON on line 1, column 1: {problem}", field)
+
+
+async def _body(request: Request) -> Record:
+    try:
+        wanted = await request.json()
+    except (ValueError, RecursionError):
+        raise _invalid_json("Unexpected character", "body") from None
+    if (fields := obj(wanted)) != wanted:
+        raise _invalid_json("an object is expected", "body")
+    return fields
+
+
+def _whole(wanted: Record, field: str, default: int) -> int:
+    """A number, or its digits: HubSpot takes either."""
+    text = str(default if wanted.get(field) is None else wanted[field])
+    if not _is_number(text):
+        raise _invalid_json(f"{text[:40]!r} is not a number", field)
+    return int(text)
 
 
 def _time(at: datetime) -> str:
@@ -292,4 +359,8 @@ def _time(at: datetime) -> str:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if _is_number(text) else 0
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 20

@@ -93,7 +93,7 @@ ZENDESK = Backend(
     authorize=_authorize,
     failure=_failure,
     allowance=_allowance,
-    token_endpoint=TokenEndpoint("/oauth/tokens", scope="read write"),
+    token_endpoint=TokenEndpoint("/oauth/tokens", scope="read write", json=True),
     rate=Rate(requests=200, seconds=60, burst=30),  # of the smallest plan
     idempotency_header="Idempotency-Key",  # on the creation of tickets, for two hours
     replayed=_replayed,
@@ -430,12 +430,11 @@ def _body(response: httpx.Response) -> dict[str, Any]:
 
 def _sentence(wire: dict[str, Any]) -> str:
     """What went wrong, with what is wrong with each field: `{"details":{"base":[{"description":…}]}}`."""
-    error = wire.get("error")
-    said = wire.get("description") or wire.get("error_description") or obj(error).get("message") or error
-    fields = [
-        str(obj(entry).get("description")) for entries in obj(wire.get("details")).values() for entry in arr(entries)
-    ]
-    return ": ".join([str(said or ""), *(["; ".join(fields)] if fields else [])])
+    error = obj(wire.get("error")) or {"message": wire.get("error")}
+    said = wire.get("description") or wire.get("error_description") or error.get("message") or error.get("title")
+    details = [obj(entry) for entries in obj(wire.get("details")).values() for entry in arr(entries)]
+    fields = "; ".join(str(entry["description"]) for entry in details if "description" in entry)
+    return ": ".join(str(part) for part in (said, fields) if part)
 
 
 def _is_id(native: str) -> bool:

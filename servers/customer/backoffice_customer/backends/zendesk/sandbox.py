@@ -180,7 +180,7 @@ def _whole(at: datetime) -> datetime:
 
 def _moment(text: str) -> datetime:
     try:
-        at = datetime.fromisoformat(text)
+        at = datetime.fromisoformat(text.upper())
     except ValueError:
         raise _Refused(_error(422, "invalid", f"Invalid search: {text} is not a valid date")) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

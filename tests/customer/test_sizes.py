@@ -1,0 +1,89 @@
+"""How large results are, and how what was left out is had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from bpe_openai import get_encoding  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+from tests.customer.office import Office, office, said
+
+from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
+from backoffice_shared.sandbox.company import KEY_ACCOUNT
+from backoffice_shared.sandbox.frame import InProcess
+
+pytestmark = pytest.mark.anyio
+
+ROSA = f"hubspot:contact:{100001 + KEY_ACCOUNT}"
+TOKENS: Any = get_encoding("o200k_base")
+
+
+def tokens(text: str) -> int:
+    return len(TOKENS.encode(text))
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("find_customers", {"query": "a"}),
+        ("get_customers", {"customer_ids": [ROSA], "include": ["counts", "preferences"]}),
+        ("get_customer_timeline", {"customer_id": ROSA}),
+        ("search_tickets", {"customer_id": ROSA}),
+        ("get_ticket", {"ticket_id": "zendesk:ticket:10001"}),
+        ("search_orders", {"customer_id": ROSA}),
+    ],
+)
+async def test_a_result_is_at_most_1500_tokens_by_default(tool: str, arguments: dict[str, Any]):
+    async with office() as at:
+        assert tokens(said(await at.call(tool, **arguments))) <= 1500
+
+
+async def test_a_page_of_ten_rows_is_at_most_1100_tokens_with_the_concise_fields():
+    async with office() as at:
+        fields = ["number", "placed_at", "total", "payment_status", "fulfilment_status", "items_count"]
+        assert tokens(said(await at.call("search_orders", customer_id=ROSA, fields=fields))) <= 1100
+
+
+async def test_200_rows_are_cut_to_the_size_policy_and_the_cursor_continues_exactly():
+    async with office() as at:
+        subjects = await _long_subjects(at, 200)
+        seen: list[str] = []
+        cut = 0
+        cursor: dict[str, str] = {}
+        while True:
+            result = await at.call("search_tickets", query="interminable", sort="created", limit=50, **cursor)
+            assert tokens(said(result)) <= 6000
+            page: dict[str, Any] = result.structured_content or {}
+            seen += [row["subject"] for row in page["items"]]
+            cut += any("did not fit" in note for note in page.get("notes", []))
+            if not page["page"]["has_more"]:
+                break
+            cursor = {"cursor": page["page"]["next_cursor"]}
+        assert cut > 0
+        assert sorted(seen) == sorted(subjects)
+
+
+async def test_one_row_is_one_row():
+    async with office() as at:
+        assert len((await at.ask("search_tickets", customer_id=ROSA, limit=1))["items"]) == 1
+
+
+async def test_text_and_structured_content_say_the_same():
+    async with office() as at:
+        import json
+
+        result = await at.call("search_orders", customer_id=ROSA)
+        assert json.loads(said(result)) == result.structured_content
+
+
+async def _long_subjects(at: Office, count: int) -> list[str]:
+    """Tickets whose subjects are as long as they may be, made by the vendor's own API."""
+    subjects = [f"Interminable {n:03d} {'ünïcode ' * 20}"[:150] for n in range(count)]
+    headers = {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+    async with httpx.AsyncClient(transport=InProcess(at.sandboxes["zendesk"]), headers=headers) as vendor:
+        for subject in subjects:
+            ticket = {"subject": subject, "comment": {"body": "x"}, "tags": [f"a-long-tag-{n}" for n in range(8)]}
+            answer = await vendor.post("https://acme.zendesk.com/api/v2/tickets", json={"ticket": ticket})
+            assert answer.status_code == 201, answer.text
+    return subjects

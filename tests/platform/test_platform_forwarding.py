@@ -1,0 +1,195 @@
+"""What passes through the platform unchanged, what it adds, and what it keeps to itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolRequestParams, ElicitRequestParams, ElicitResult, TextContent
+from starlette.responses import Response
+from tests.e2e.running import SETTINGS, Records, over, platform_over, serving, serving_app
+from tests.platform.handmade import HandMade, Hung, composed, error_of, fails, names, says, sentence, text, tool
+
+from backoffice_platform.server import platform_server
+
+pytestmark = pytest.mark.anyio
+
+DEADLINE = "dev.backoffice/deadlineMs"
+ERAS = pytest.mark.parametrize("era", ["auto", "legacy"])
+
+
+@ERAS
+async def test_progress_reaches_the_caller(era: Any) -> None:
+    upstream = MCPServer[Any]("counting")
+
+    @upstream.tool()
+    async def count(ctx: Context[Any, Any]) -> str:  # pyright: ignore[reportUnusedFunction]
+        for number in (1, 2, 3):
+            await ctx.report_progress(number, 3, f"number {number}")
+        return "counted"
+
+    told: list[tuple[float, float | None, str | None]] = []
+
+    async def progress(done: float, total: float | None, message: str | None) -> None:
+        told.append((done, total, message))
+
+    async with serving(upstream) as url, platform_over(*over(url)) as above, Client(above, mode=era) as client:
+        counted = await client.call_tool("count", {}, progress_callback=progress)
+    assert counted.content == [TextContent(type="text", text="counted")]
+    assert told == [(1, 3, "number 1"), (2, 3, "number 2"), (3, 3, "number 3")]
+
+
+@ERAS
+async def test_the_callers_meta_and_arguments_reach_the_upstream_and_its_token_does_not(era: Any) -> None:
+    upstream = HandMade("x")
+    secrets = {"Authorization": "Bearer of-the-caller", "Cookie": "session=of-the-caller", "X-Api-Key": "of-the-caller"}
+    async with (
+        serving_app(upstream) as origin,
+        platform_over(*over(origin)) as url,
+        httpx2.AsyncClient(headers=secrets) as http,
+        Client(streamable_http_client(url, http_client=http), mode=era) as client,
+    ):
+        arguments = {"text": "Zoë 🙂", "nested": {"list": [1, 2.5, None, True]}}
+        answer = await client.call_tool("read_x", arguments, meta={"com.example/case": {"number": 7}})
+    assert sentence(answer) == "x did read_x"
+    [call] = upstream.calls()
+    assert call.body["params"]["arguments"] == arguments
+    assert call.body["params"]["_meta"]["com.example/case"] == {"number": 7}
+    assert call.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
+    assert (call.headers["mcp-method"], call.headers["mcp-name"]) == ("tools/call", "read_x")
+    assert "of-the-caller" not in str(upstream.asked)
+
+
+@pytest.mark.parametrize(
+    ("meta", "most"), [({}, SETTINGS.deadline), ({DEADLINE: 2_000}, 2), ({DEADLINE: 3_600_000}, SETTINGS.deadline)]
+)
+async def test_the_upstream_is_told_how_long_the_call_may_still_take(meta: dict[str, Any], most: float) -> None:
+    upstream = HandMade("x")
+    async with composed(upstream) as client:
+        await client.call_tool("read_x", {}, meta=meta or None)
+    [call] = upstream.calls()
+    assert most * 500 < call.body["params"]["_meta"][DEADLINE] <= most * 1_000
+
+
+async def test_the_callers_deadline_ends_a_call_in_the_middle() -> None:
+    hung = HandMade("x", called=Hung())
+    async with composed(hung) as client:
+        refused = await client.call_tool("read_x", {}, meta={DEADLINE: 100})
+    assert error_of(refused)["code"] in ("deadline_exceeded", "backend_unavailable")
+    assert "within 0.1 s" in sentence(refused)
+
+
+async def test_a_prefix_is_added_to_the_list_and_taken_off_the_call() -> None:
+    upstream = HandMade("x")
+    async with composed(upstream, prefix="wiki_") as client:
+        assert await names(client) == ["wiki_read_x", "wiki_write_x"]
+        assert sentence(await client.call_tool("wiki_read_x", {})) == "x did read_x"
+        with pytest.raises(MCPError, match="Unknown tool: read_x"):
+            await client.call_tool("read_x", {})
+    [call] = upstream.calls()
+    assert (call.body["params"]["name"], call.headers["mcp-name"]) == ("read_x", "read_x")
+
+
+async def test_where_two_upstreams_have_a_name_the_first_has_the_calls() -> None:
+    listed = says({"tools": [tool("read")]})
+    async with composed(HandMade("x", listed=listed), HandMade("y", listed=listed)) as client:
+        assert await names(client) == ["read"]
+        assert sentence(await client.call_tool("read", {})) == "x did read"
+
+
+@ERAS
+@pytest.mark.parametrize("status", [200, 400, 404])
+async def test_an_error_of_the_upstream_is_passed_on_as_it_is(era: Any, status: int) -> None:
+    answer = fails(-32042, "the wiki is being painted", {"colour": "green"}, status)
+    async with composed(HandMade("x", called=answer), mode=era) as client:
+        with pytest.raises(MCPError) as caught:
+            await client.call_tool("read_x", {})
+    error = caught.value.error
+    assert (error.code, error.message, error.data) == (-32042, "the wiki is being painted", {"colour": "green"})
+
+
+@ERAS
+async def test_a_refusal_and_a_result_of_the_upstream_are_passed_on_as_they_are(era: Any) -> None:
+    refusal = {**text("no such page"), "isError": True, "structuredContent": {"error": {"code": "not_found"}}}
+    rich = {
+        "content": [{"type": "text", "text": "seen", "annotations": {"priority": 0.5}}],
+        "structuredContent": {"rows": [1, 2], "more": None},
+        "_meta": {"com.example/rows": 2},
+    }
+    upstream = HandMade("x", called=says(refusal))
+    async with composed(upstream, mode=era) as client:
+        refused = await client.call_tool("read_x", {})
+        upstream.called = says(rich)
+        seen = await client.call_tool("read_x", {})
+    assert refused.is_error
+    assert (sentence(refused), refused.structured_content) == ("no such page", refusal["structuredContent"])
+    dumped = seen.model_dump(by_alias=True, mode="json", exclude_unset=True)
+    assert (dumped["content"], seen.structured_content, dumped["_meta"]["com.example/rows"]) == (
+        rich["content"],
+        rich["structuredContent"],
+        2,
+    )
+
+
+async def test_a_question_of_the_upstream_reaches_the_human_and_the_answer_comes_back() -> None:
+    async def closing(asked: dict[str, Any]) -> Response:
+        params = CallToolRequestParams.model_validate(asked["params"])
+        if not params.input_responses:
+            schema = {"type": "object", "properties": {"sure": {"type": "boolean"}}}
+            question = {"method": "elicitation/create", "params": {"message": "Sure?", "requestedSchema": schema}}
+            wanted = {"resultType": "input_required", "inputRequests": {"q": question}, "requestState": "s-1"}
+            return await says(wanted)(asked)
+        return await says(text(f"{asked['params']['inputResponses']['q']} {asked['params']['requestState']}"))(asked)
+
+    async def human(_context: Any, params: ElicitRequestParams) -> ElicitResult:
+        assert params.message == "Sure?"
+        return ElicitResult(action="accept", content={"sure": True})
+
+    async with (
+        serving_app(HandMade("x", called=closing)) as origin,
+        platform_over(*over(origin)) as url,
+        Client(url, elicitation_callback=human) as client,
+    ):
+        assert "'sure': True" in (told := sentence(await client.call_tool("write_x", {})))
+        assert told.endswith("s-1")
+
+
+@pytest.mark.parametrize(
+    ("broke", "code"),
+    [
+        (httpx.ConnectError("refused"), "backend_unavailable"),
+        (httpx.ConnectTimeout("no handshake"), "backend_unavailable"),
+        (httpx.PoolTimeout("no connection free"), "backend_unavailable"),
+        (httpx.ReadError("reset"), "outcome_unknown"),
+        (httpx.ReadTimeout("silence"), "outcome_unknown"),
+        (httpx.WriteError("reset"), "outcome_unknown"),
+        (httpx.RemoteProtocolError("closed"), "outcome_unknown"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_write_that_never_left_may_be_repeated_and_one_that_did_may_not(
+    broke: httpx.TransportError, code: str
+) -> None:
+    upstream = HandMade("x")
+
+    async def breaking(request: httpx.Request) -> httpx.Response:
+        if request.headers["mcp-method"] == "tools/call":
+            raise broke
+        return await httpx.ASGITransport(upstream).handle_async_request(request)
+
+    server = platform_server(
+        over("http://x.example"), SETTINGS, Records(), transport=lambda: httpx.MockTransport(breaking)
+    )
+    async with Client(server) as client:
+        wrote = error_of(await client.call_tool("write_x", {"idempotency_key": "order-7"}))
+        read = error_of(await client.call_tool("read_x", {}))
+    assert wrote["code"] == code
+    assert wrote.get("idempotency_key") == ("order-7" if code == "outcome_unknown" else None)
+    assert read["code"] == "backend_unavailable"

@@ -1,0 +1,65 @@
+"""Every tool as a model sees it, committed: a change is read in review, and its cost is known.
+
+`make snapshot` rewrites `tests/tools.json`. Tokens are counted with o200k, over the definition that hosts put before
+a model (name, description, input schema), and over everything that tools/list carries.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bpe_openai import get_encoding  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+from tests.customer.office import office
+
+pytestmark = pytest.mark.anyio
+
+SNAPSHOT = Path(__file__).parent / "tools.json"
+TOKENS: Any = get_encoding("o200k_base")
+MOST_A_TOOL, MOST_A_SERVER = 260, 3_000
+
+
+def tokens(value: object) -> int:
+    return len(TOKENS.encode(json.dumps(value, separators=(",", ":"), ensure_ascii=False)))
+
+
+async def test_the_tools_are_those_of_the_committed_snapshot(request: pytest.FixtureRequest):
+    async with office() as at:
+        listed = [
+            tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+            for tool in (await at.client.list_tools()).tools
+        ]
+    seen = {"customer": [_counted(tool) for tool in listed]}
+    if request.config.getoption("--snapshot-update"):
+        SNAPSHOT.write_text(json.dumps(seen, indent=2, ensure_ascii=False) + "\n")
+    assert seen == json.loads(SNAPSHOT.read_text())
+
+
+def test_no_tool_costs_more_than_its_budget():
+    for server, listed in json.loads(SNAPSHOT.read_text()).items():
+        over = {tool["name"]: tool["tokens"] for tool in listed if tool["tokens"] > MOST_A_TOOL}
+        assert over == {}
+        assert sum(tool["tokens"] for tool in listed) <= MOST_A_SERVER, server
+
+
+def test_names_are_verbs_and_nouns_that_every_host_takes():
+    names = [tool["name"] for listed in json.loads(SNAPSHOT.read_text()).values() for tool in listed]
+    assert len(names) == len(set(names))
+    assert all(2 <= len(name.split("_")) <= 4 and len(name) <= 24 and name.isascii() for name in names)
+
+
+def test_only_tools_that_say_so_change_anything():
+    writers = {
+        tool["name"]
+        for listed in json.loads(SNAPSHOT.read_text()).values()
+        for tool in listed
+        if not tool["annotations"]["readOnlyHint"]
+    }
+    assert writers == {"create_ticket"}
+
+
+def _counted(tool: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: tool[name] for name in ("name", "description", "inputSchema")}
+    return {**tool, "tokens": tokens(shown), "tokens_listed": tokens(tool)}
