@@ -32,6 +32,9 @@ up: .venv/.up ## start everything in sandbox mode and say where to connect
 test: .venv/.dev ## run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
+soak: .venv/.dev ## run the whole of what the tests take a sample of
+	@$(BIN)/python -m pytest --soak tests/customer/test_scale.py --durations=5 $(ARGS)
+
 check: .venv/.dev ## lint, types, import contracts, lock
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

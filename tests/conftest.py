@@ -6,6 +6,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the whole of what is otherwise a sample")
     parser.addoption("--snapshot-update", action="store_true", help="rewrite the committed snapshot of the tools")
 
 

@@ -19,10 +19,18 @@ def arr(value: object) -> list[Any]:
 def parse(content: bytes) -> Any:
     """The value of a JSON text, as RFC 8259 has it: `NaN` and `Infinity`, which Python would take, are refused.
 
+    Half of a surrogate pair, which JSON can write and UTF-8 cannot, becomes a question mark.
+
     Raises:
         ValueError: it is not JSON.
     """
-    return json.loads(content, parse_constant=_refuse)
+    value = json.loads(content, parse_constant=_refuse)
+    return json.loads(encodable(json.dumps(value, ensure_ascii=False))) if _SURROGATE in content.lower() else value
+
+
+def encodable(text: str) -> str:
+    """`text` with a question mark for everything that UTF-8 cannot write."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def compact(value: object) -> str:
@@ -32,6 +40,9 @@ def compact(value: object) -> str:
         ValueError: something in it is not a number.
     """
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+_SURROGATE = rb"\ud"
 
 
 def _refuse(constant: str) -> object:

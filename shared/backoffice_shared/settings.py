@@ -24,16 +24,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names, beside loopback's, that a request may name: `mcp.example.com` or `mcp.example.com:8443`."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins, beside loopback's, that a browser page may call from."""
-    deadline: float = Field(30.0, gt=0, le=120)
+    deadline: Annotated[float, Field(gt=0, le=120)] = 30.0
     """The longest a tool call may take."""
-    drain: float = Field(5.0, ge=0)
+    drain: Annotated[float, Field(ge=0)] = 5.0
     """How long to keep answering after SIGTERM while load balancers take note."""
-    grace: float = Field(30.0, gt=0)
+    grace: Annotated[float, Field(gt=0)] = 30.0
     """How long calls in flight may take to finish once the listener has closed."""
     secrets_dir: Path | None = None
     """Mounted secrets: `<secrets_dir>/<vendor>/<field>`. Without it, secrets come from the environment."""

@@ -151,6 +151,19 @@ async def test_malformed_arguments_are_refused_with_the_name_of_what_is_wrong(ar
         assert not any(sandbox.requests for sandbox in at.sandboxes.values())
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("find_customers", {"query": "\ud800"}),
+        ("search_tickets", {"query": "a\udfffb"}),
+        ("search_orders", {"email": "\ud83d@example.com"}),
+    ],
+)
+async def test_half_a_character_is_a_sentence_too(tool: str, arguments: dict[str, Any]):
+    async with office() as at:
+        assert (await at.refusal(tool, **arguments)).endswith(".")
+
+
 async def test_a_refusal_does_not_repeat_what_was_sent():
     async with office() as at:
         sentence = await at.refusal("get_customers", customer_ids=[FEMI], include=["ada@example.com"])

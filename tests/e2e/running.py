@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -25,18 +27,43 @@ from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import Settings
 
-SETTINGS = Settings(grace=1)
+
+def settings(**given: object) -> Settings:
+    """Settings with an end that nobody has to wait for."""
+    return Settings.model_validate({"grace": 1, **given})
+
+
+SETTINGS = settings()
 SECONDS = 15.0
 """How long a test waits for something to become true before it fails."""
 
 
 async def eventually(condition: Callable[[], object], seconds: float = SECONDS) -> None:
-    """Return when `condition` holds; fail when it does not within `seconds`."""
+    """Return when `condition`, which may be asynchronous, holds; fail when it does not within `seconds`."""
     for _ in range(round(seconds * 100)):
-        if condition():
+        found = condition()
+        if await found if inspect.isawaitable(found) else found:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(f"it did not happen within {seconds:g} s")
+
+
+async def posted(http: httpx.AsyncClient, url: str, tool: str, arguments: Mapping[str, object]) -> httpx.Response:
+    """One tool call as bytes on the wire, for a caller that minds its connection."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    params = {"name": tool, "arguments": dict(arguments), "_meta": meta}
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "tools/call",
+        "mcp-name": tool,
+    }
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    return await http.post(url, json=body, headers=headers)
 
 
 class Records:
@@ -72,10 +99,10 @@ async def _running(server: uvicorn.Server, host: str, port: int) -> AsyncGenerat
 
 @asynccontextmanager
 async def serving(
-    server: AnyServer, settings: Settings = SETTINGS, *, host: str = "127.0.0.1", port: int = 0
+    server: AnyServer, given: Settings = SETTINGS, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str]:
     """The MCP server over HTTP until the block ends. Gives the URL of its endpoint."""
-    async with _running(HttpServer(server, settings, signals=False), host, port) as origin:
+    async with _running(HttpServer(server, given, signals=False), host, port) as origin:
         yield f"{origin}/mcp"
 
 
@@ -147,17 +174,17 @@ class Command:
             self.lines.append(line.decode().rstrip("\n"))
 
 
-def clean_environment(**settings: str) -> dict[str, str]:
+def clean_environment(**given: str) -> dict[str, str]:
     """This process's environment with no settings of ours but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BACKOFFICE_")}
-    return {**kept, **{f"BACKOFFICE_{name.upper()}": value for name, value in settings.items()}}
+    return {**kept, **{f"BACKOFFICE_{name.upper()}": value for name, value in given.items()}}
 
 
 @asynccontextmanager
-async def command(name: str, *arguments: str, **settings: str) -> AsyncGenerator[Command]:
+async def command(name: str, *arguments: str, **given: str) -> AsyncGenerator[Command]:
     """The command until the block ends, if it has not ended by itself."""
     process = await asyncio.create_subprocess_exec(
-        script(name), *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=clean_environment(**settings)
+        script(name), *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=clean_environment(**given)
     )
     running = Command(process)
     try:
@@ -168,10 +195,10 @@ async def command(name: str, *arguments: str, **settings: str) -> AsyncGenerator
         await running.ended()
 
 
-async def outcome(name: str, *arguments: str, **settings: str) -> tuple[int, str, str]:
+async def outcome(name: str, *arguments: str, **given: str) -> tuple[int, str, str]:
     """What a command that ends by itself ends with: its exit code, its output, and what it told the operator."""
     process = await asyncio.create_subprocess_exec(
-        script(name), *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=clean_environment(**settings)
+        script(name), *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=clean_environment(**given)
     )
     async with asyncio.timeout(SECONDS):
         output, told = await process.communicate()

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from mcp.client import Client
-from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, serving, serving_app
+from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, posted, serving, serving_app
 
 from backoffice_customer.server import SERVER as CUSTOMER
 from backoffice_shared.mcp.domain import served_elsewhere
@@ -21,23 +21,6 @@ from backoffice_shared.sandbox.frame import Faults, VendorSandbox
 pytestmark = pytest.mark.anyio
 
 ASKED = {"customer_ids": ["hubspot:contact:100001"]}
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-CALL = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "tools/call",
-    "params": {"name": "get_customers", "arguments": ASKED, "_meta": META},
-}
-HEADERS = {
-    "accept": "application/json, text/event-stream",
-    "mcp-protocol-version": "2026-07-28",
-    "mcp-method": "tools/call",
-    "mcp-name": "get_customers",
-}
 
 
 class Chain:
@@ -77,7 +60,7 @@ async def hung_up_on(chain: Chain) -> None:
 
 async def test_a_connection_that_closes_cancels_the_request_to_the_vendor(chain: Chain) -> None:
     async with httpx.AsyncClient(timeout=30) as http:
-        call = asyncio.create_task(http.post(chain.url, json=CALL, headers=HEADERS))
+        call = asyncio.create_task(posted(http, chain.url, "get_customers", ASKED))
         await eventually(lambda: chain.vendor.waiting == 1)
         call.cancel()
     await hung_up_on(chain)

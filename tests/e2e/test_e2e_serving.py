@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Any
@@ -16,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, TextContent
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
-from tests.e2e.running import SETTINGS, Records, command, eventually, over, platform_over, serving
+from tests.e2e.running import SETTINGS, Records, command, eventually, over, platform_over, serving, settings
 
 from backoffice_shared.errors import NotFound
 from backoffice_shared.mcp.domain import Domain, Reachable
@@ -28,7 +29,7 @@ from backoffice_shared.settings import Settings
 pytestmark = pytest.mark.anyio
 
 EVERYWHERE = str(IPv4Address(0))
-LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 
 
@@ -70,8 +71,8 @@ DESK = Domain(
 )
 
 
-def desk(sink: Records | None = None, settings: Settings = SETTINGS) -> AnyServer:
-    return domain_server(DESK, Reachable(), settings, sink or Records())
+def desk(sink: Records | None = None, given: Settings = SETTINGS) -> AnyServer:
+    return domain_server(DESK, Reachable(), given, sink or Records())
 
 
 # Who may reach it
@@ -79,7 +80,7 @@ def desk(sink: Records | None = None, settings: Settings = SETTINGS) -> AnyServe
 
 @pytest.mark.parametrize("bound", ["127.0.0.1", EVERYWHERE])
 async def test_a_page_from_elsewhere_does_not_reach_it_by_whatever_name(bound: str) -> None:
-    expected = [
+    expected: list[tuple[dict[str, str], int]] = [
         ({}, 200),
         ({"host": "localhost:8000"}, 200),
         ({"origin": "http://localhost:3000"}, 200),
@@ -88,15 +89,15 @@ async def test_a_page_from_elsewhere_does_not_reach_it_by_whatever_name(bound: s
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
     ]
-    async with serving(desk(), Settings(host=bound, grace=1), host=bound) as url, httpx.AsyncClient() as http:
+    async with serving(desk(), settings(host=bound), host=bound) as url, httpx.AsyncClient() as http:
         found = [(told, (await http.post(url, json=LIST, headers=HEADERS | told)).status_code) for told, _ in expected]
     assert found == expected
 
 
 async def test_names_that_the_operator_allows_reach_it() -> None:
-    settings = Settings(allowed_hosts=("mcp.example.com",), allowed_origins=("https://app.example.com",), grace=1)
+    allowing = settings(allowed_hosts="mcp.example.com", allowed_origins="https://app.example.com")
     told = {"host": "mcp.example.com", "origin": "https://app.example.com"}
-    async with serving(desk(), settings) as url, httpx.AsyncClient() as http:
+    async with serving(desk(), allowing) as url, httpx.AsyncClient() as http:
         assert (await http.post(url, json=LIST, headers=HEADERS | told)).status_code == 200
         assert (await http.post(url, json=LIST, headers=HEADERS | told | {"host": "example.com"})).status_code == 421
 
@@ -110,7 +111,7 @@ async def test_the_address_that_is_printed_can_be_connected_to() -> None:
 
 @pytest.mark.parametrize("told", [{"content-length": "declared"}, {}])
 async def test_a_request_that_is_too_large_is_refused(told: dict[str, str]) -> None:
-    async def chunks() -> Any:
+    async def chunks() -> AsyncGenerator[bytes]:
         for _ in range(LARGEST_REQUEST // 65_536 + 1):
             yield b" " * 65_536
 
@@ -195,8 +196,11 @@ async def test_a_call_whose_caller_goes_away_leaves_one_record() -> None:
     async with serving(desk(audit)) as url, Client(url) as client:
         before = await in_flight(url)
         call = asyncio.create_task(client.call_tool("wait_for", {"name": "Godot"}))
-        while await in_flight(url) == before:
-            assert not call.done()
+
+        async def arrived() -> bool:
+            return await in_flight(url) == before + 1
+
+        await eventually(arrived)
         call.cancel()
         await eventually(lambda: audit.written)
     assert audit.told("tool", "outcome", "error_code") == [("wait_for", "cancelled", None)]
@@ -237,7 +241,7 @@ async def test_a_crash_is_told_by_a_reference_that_only_the_log_explains(
 
 
 async def test_a_call_that_takes_too_long_ends_with_a_sentence() -> None:
-    async with serving(desk(settings=Settings(deadline=0.1, grace=1))) as url, Client(url) as client:
+    async with serving(desk(given=settings(deadline=0.1))) as url, Client(url) as client:
         refused = await client.call_tool("wait_for", {"name": "Godot"})
     assert refused.is_error
     assert refused.content == [

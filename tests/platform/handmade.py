@@ -104,7 +104,7 @@ def raw(content: bytes, media_type: str = "application/json", status: int = 200,
 def cut(content: bytes, media_type: str = "text/event-stream") -> Answer:
     """These bytes, then the connection breaks in the middle of the answer."""
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncGenerator[bytes]:
         yield content
         raise ConnectionAbortedError("the connection breaks here")
 

@@ -105,7 +105,9 @@ class Directory:
         answers = (await fan_out({name: partial(self._search, name, texts) for name in self._systems})).or_raise()
         contacts = [contact for found in answers.values.values() for contact in found]
         people = [Person(group[0].ref, self._ranked(group)) for group in _grouped(contacts)]
-        matched = [(person, _best_reason(person, query, identifiers)) for person in people]
+        matched: list[tuple[Person, By | None]] = [
+            (person, _best_reason(person, query, identifiers)) for person in people
+        ]
         found = sorted((_candidate(person, by) for person, by in matched if by is not None), key=_certainty)
         rows, page, resume = cut(
             found, limit=limit, cursor=cursor, cursors=self._cursors, question=["candidates", query, list(identifiers)]

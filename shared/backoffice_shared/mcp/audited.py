@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 from opentelemetry import trace
 
-from backoffice_shared.jsonvalues import compact
+from backoffice_shared.jsonvalues import compact, encodable
 from backoffice_shared.mcp.outcome import CallOutcome, outcome_of
 from backoffice_shared.mcp.policy import Ctx
 
@@ -35,7 +35,7 @@ class JsonLines:
         self._stream = stream
 
     def write(self, record: Mapping[str, Any]) -> None:
-        self._stream.write(compact(record) + "\n")
+        self._stream.write(encodable(compact(record)) + "\n")
         self._stream.flush()
 
 

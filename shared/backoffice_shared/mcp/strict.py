@@ -48,14 +48,16 @@ class StrictTool(Tool):
     ) -> CallToolResult | InputRequiredResult:
         try:
             given = self._validated(arguments)
-            resolved = await resolve_arguments(self.resolved_params, self.resolver_plans, given, context)
-            if isinstance(resolved, InputRequiredResult):
-                return resolved
-            if self.context_kwarg is not None:
-                resolved[self.context_kwarg] = context
-            return answered(await self.fn(**given, **resolved))
+            if self.resolved_params:
+                resolved = await resolve_arguments(self.resolved_params, self.resolver_plans, given, context)
+                if isinstance(resolved, InputRequiredResult):
+                    return resolved
+                given |= resolved
+            return answered(await self.fn(**given))
         except BackofficeError as error:
             return refused(error)
+        except UnicodeEncodeError:  # what vendors answer is free of these by now, so it came with the arguments
+            return refused(InvalidInput("", "an argument holds half of a character (a lone surrogate)"))
         except (MCPError, ToolError):
             raise
         except Exception as error:

@@ -76,7 +76,6 @@ def test_whatever_the_arguments_are_a_record_is_one_line_of_json(arguments: Any)
     assert set(json.loads(line)) == {"args"}
 
 
-@pytest.mark.xfail(reason="compact raises ValueError: the record is lost, and the call with it")
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_json_does_not_have_costs_no_record(number: float) -> None:
     stream = StringIO()

@@ -1,0 +1,35 @@
+"""A company of any size: what is asked costs what is answered, not what there is. `--soak` takes 100,000 customers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.customer.office import office, said
+from tests.customer.test_sizes import tokens
+
+from backoffice_shared.sandbox.company import KEY_ACCOUNT
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+
+ROSA = f"hubspot:contact:{100001 + KEY_ACCOUNT}"
+
+QUESTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("find_customers", {"query": "maria garcia", "limit": 50}),
+    ("get_customers", {"customer_ids": [f"hubspot:contact:{100001 + n}" for n in range(9)], "include": ["counts"]}),
+    ("get_customer_timeline", {"customer_id": ROSA, "limit": 50}),
+    ("search_tickets", {"query": "delivery", "limit": 50}),
+    ("search_orders", {"payment_status": ["paid"], "limit": 50}),
+]
+
+
+async def test_every_answer_fits_however_large_the_company_is(request: pytest.FixtureRequest):
+    customers = 100_000 if request.config.getoption("--soak") else 2_000
+    async with office(customers=customers, deadline=120) as at:
+        for tool, arguments in QUESTIONS:
+            result = await at.call(tool, **arguments)
+            assert not result.is_error, said(result)
+            assert tokens(said(result)) <= 6_000
+        last = at.company.people[-1]
+        found = await at.ask("find_customers", identifiers=[last.email])
+        assert [row["match"]["confidence"] for row in found["items"]] == [1.0]
