@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,15 +15,8 @@ from hypothesis import strategies as st
 from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.zendesk import LEGACY_CREDENTIAL, ZENDESK, Zendesk, zendesk_sandbox
-from backoffice_customer.backends.zendesk.adapter import quoted, words
-from backoffice_customer.backends.zendesk.sandbox import (
-    ACCESS_TOKEN,
-    AGENT_EMAIL,
-    API_TOKEN,
-    TOKEN_SECONDS,
-    Term,
-    parse,
-)
+from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN, AGENT_EMAIL, API_TOKEN, TOKEN_SECONDS
+from backoffice_customer.backends.zendesk.search import Term, parse, quoted, words
 from backoffice_customer.models import Comment, Contact, CreatedTicket, Event, Ref, Ticket, TicketRow
 from backoffice_customer.ports import CommentPage, Span, TicketDraft, TicketQuery
 from backoffice_shared.backend import Allowance, Failure
@@ -610,6 +604,25 @@ async def test_a_summary_has_240_characters_at_most() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- credentials
+
+
+async def test_a_token_to_read_and_write_is_asked_for_in_json(company: Company) -> None:
+    sandbox = zendesk_sandbox(company)
+    asked: list[httpx.Request] = []
+
+    async def noted(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return await InProcess(sandbox).handle_async_request(request)
+
+    secrets = EnvironmentCredentials({f"zendesk_{name}": value for name, value in sandbox.credentials.items()})
+    http = connect(ZENDESK, httpx.MockTransport(noted), secrets, base_url=URL, clock=ManualClock())
+    assert len(await Zendesk(http).contacts(["200001"])) == 1
+    assert (asked[0].url.path, asked[0].headers["content-type"]) == ("/oauth/tokens", "application/json")
+    assert json.loads(asked[0].content) == {
+        "grant_type": "client_credentials",
+        **sandbox.credentials,
+        "scope": "read write",
+    }
 
 
 async def test_one_token_is_fetched_for_many_calls_at_once(desk: Helpdesk) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -77,7 +80,13 @@ def _first_call(url: str) -> None:
     elsewhere = "" if url.endswith(":8000/mcp") else f" --url {url}"
     for domain in installed_domains():
         if domain.example:
-            say(f"Try: backoffice call {domain.example}{elsewhere}")
+            say(f"Try: {_this_command()} call {domain.example}{elsewhere}")
+
+
+def _this_command() -> str:
+    """As it was called, so that what we print can be typed: `.venv/bin/backoffice` when it is not on the path."""
+    called = Path(sys.argv[0])
+    return called.name if shutil.which(called.name) else os.path.relpath(called)
 
 
 def sandbox(host: str, port: int, customers: int, seed: int) -> None:

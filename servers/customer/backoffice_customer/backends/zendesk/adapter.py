@@ -6,7 +6,6 @@ Source: https://developer.zendesk.com/api-reference/ticketing/introduction/ and 
 from __future__ import annotations
 
 import asyncio
-import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 
 import httpx
 
+from backoffice_customer.backends.zendesk.search import any_of, quoted, words
 from backoffice_customer.models import (
     Comment,
     Contact,
@@ -40,7 +40,6 @@ LEGACY_CREDENTIAL = frozenset({"email", "api_token"})
 
 _LARGEST_PAGE = 100
 _SEARCH_CEILING = 1_000  # a page beyond this many results is refused with 422
-_LONGEST_TEXT = 1_000  # characters of a text to search for
 
 _STATUSES: dict[str, TicketStatus] = {
     "new": "new",
@@ -117,7 +116,7 @@ class Zendesk:
         wanted = {email.lower() for email in emails}
         if not wanted:
             return []
-        found = await self._users("search", query=_any_of("email", sorted(wanted)), per_page=_LARGEST_PAGE)
+        found = await self._users("search", query=any_of("email", sorted(wanted)), per_page=_LARGEST_PAGE)
         # The search goes by words: who only has a similar address is not the person.
         return [contact for contact in found if wanted.intersection(contact.emails)]
 
@@ -131,7 +130,7 @@ class Zendesk:
         mine = _own_ids(who)
         if not mine:
             return Chunk([])
-        conditions = [_any_of("requester", mine)]
+        conditions = [any_of("requester", mine)]
         if span.since is not None:
             conditions.append(f"created>={_time(span.since)}")
         if span.until is not None:
@@ -148,7 +147,7 @@ class Zendesk:
         return await self._http.read(
             "search.count",
             "/api/v2/search/count",
-            params={"query": f"type:ticket status<solved {_any_of('requester', mine)}"},
+            params={"query": f"type:ticket status<solved {any_of('requester', mine)}"},
             into=_count,
             fresh_for=15,
             tags=("tickets",),
@@ -235,38 +234,19 @@ class Zendesk:
 
 
 # ------------------------------------------------------------------------------------------ our words to the query
-# https://developer.zendesk.com/api-reference/ticketing/ticket-management/search/#query-basics
-# Conditions on the same property are alternatives, conditions on different ones must all hold.
-
-# What has a meaning between double quotes, or might: the quote itself in all its forms, escapes, wildcards, controls.
-_UNQUOTABLE = re.compile(r'["“”„‟«»＂\\*\x00-\x1f\x7f]')
-
-
-def quoted(value: str) -> str:
-    """`value` as one phrase, whatever it holds. The language has no way to write a quote within quotes."""
-    return f'"{" ".join(_UNQUOTABLE.sub(" ", value).split())}"'
-
-
-def words(text: str) -> str:
-    """Every word of `text`, as a word: none of them is a condition or an operator."""
-    return " ".join(quoted(word) for word in _UNQUOTABLE.sub(" ", text[:_LONGEST_TEXT]).split())
 
 
 def _conditions(query: TicketQuery) -> list[str]:
     native = [status for status, ours in _STATUSES.items() if ours in query.statuses]
     conditions = [
-        _any_of("requester", query.emails),
-        _any_of("status", native),
-        _any_of("priority", query.priorities),
+        any_of("requester", query.emails),
+        any_of("status", native),
+        any_of("priority", query.priorities),
         *([] if query.assignee is None else [f"assignee:{quoted(query.assignee)}"]),
         *([] if query.updated_since is None else [f"updated>={_time(query.updated_since)}"]),
         words(query.text or ""),
     ]
     return [condition for condition in conditions if condition]
-
-
-def _any_of(keyword: str, values: Iterable[str]) -> str:
-    return " ".join(f"{keyword}:{quoted(value)}" for value in values)
 
 
 def _own_ids(who: Iterable[Contact]) -> list[str]:

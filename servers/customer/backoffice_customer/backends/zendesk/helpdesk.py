@@ -1,0 +1,305 @@
+"""The fictional company's helpdesk: who and what is in it, as Zendesk numbers them, what was written, and how to find it.
+
+The company's agents are Zendesk's agents; customers whom the helpdesk knows are its end users. What is written stays
+in here. The time of a write is the company's present and a second for each write before it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import chain, count
+from typing import Any
+
+from backoffice_customer.backends.zendesk.search import COMPARED, Term, condition, moment, spaced
+from backoffice_shared.jsonvalues import arr
+from backoffice_shared.sandbox.company import Agent, Comment, Company, Person, Ticket
+
+STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
+PRIORITIES = ("low", "normal", "high", "urgent")
+
+_FIRST_TICKET, _FIRST_USER, _FIRST_AGENT = 10_001, 200_001, 900_001
+ME = _FIRST_AGENT
+"""The agent whom requests act for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A ticket as it is since it was written to. `number` and `person` are the company's, `assignee` is a user's id."""
+
+    number: int
+    person: int
+    subject: str
+    status: str
+    priority: str | None
+    tags: tuple[str, ...]
+    created_at: datetime
+    updated_at: datetime
+    assignee: int | None
+    comments: tuple[Comment, ...]
+    channel: str
+    order: int | None
+
+
+AnyTicket = Ticket | Written
+
+
+class Helpdesk:
+    """Users and tickets go by Zendesk's ids. Of the company's tickets none is copied until it is written to.
+
+    While `searches_are_stale`, they do not find who and what is new.
+    """
+
+    def __init__(self, company: Company, searches_are_stale: Callable[[], bool]) -> None:
+        self.company = company
+        self.people = {_FIRST_USER + p.number: p for p in company.people if "helpdesk" in p.systems}
+        self.agents = {_FIRST_AGENT + a.number: a for a in company.agents}
+        self.by_email = {user.email: n for n, user in chain(self.people.items(), self.agents.items())}
+        self._searches_are_stale = searches_are_stale
+        self._written: dict[int, Written] = {}  # by the company's number
+        self._texts: dict[int, str] = {}  # what searches look through, by the id of the ticket or user
+        self._new_users = count(_FIRST_USER + len(company.people))
+        self._new_tickets = count(len(company.tickets))
+        self._writes = count(1)
+
+    # ------------------------------------------------------------------------------------------- who and what is there
+
+    def knows(self, user_id: int) -> bool:
+        return user_id in self.people or user_id in self.agents
+
+    def user(self, user_id: int) -> Person | Agent:
+        return self.people.get(user_id) or self.agents[user_id]
+
+    def ticket(self, ticket_id: int) -> AnyTicket | None:
+        number = ticket_id - _FIRST_TICKET
+        if number in self._written:
+            return self._written[number]
+        return self.company.tickets[number] if 0 <= number < len(self.company.tickets) else None
+
+    def comments(self, ticket: AnyTicket) -> tuple[Comment, ...]:
+        return ticket.comments if isinstance(ticket, Written) else tuple(self.company.thread(ticket))
+
+    def assignee(self, ticket: AnyTicket) -> int | None:
+        if isinstance(ticket, Written):
+            return ticket.assignee
+        return None if ticket.status == "new" else _FIRST_AGENT + ticket.number % len(self.company.agents)
+
+    # --------------------------------------------------------------------------------------------------------- writing
+
+    def save_user(self, name: str, email: str, phone: str | None = None) -> tuple[int, bool]:
+        """The user with this address, made or renamed. Says whether it is new."""
+        first, _, last = name.partition(" ")
+        known = self.by_email.get(email.lower())
+        if known is None:
+            return self._add_user(first, last, email.lower(), phone or ""), True
+        if (person := self.people.get(known)) is not None:
+            named = replace(person, first_name=first, last_name=last) if name else person
+            self.people[known] = replace(named, phone=phone or named.phone)
+            self._texts.pop(known, None)
+        return known, False
+
+    def _add_user(self, first: str, last: str, email: str, phone: str) -> int:
+        user_id = next(self._new_users)
+        self.people[user_id] = Person(
+            number=user_id - _FIRST_USER,
+            first_name=first,
+            last_name=last,
+            email=email,
+            phone=phone,
+            language="en",
+            country="US",
+            organisation=None,
+            tier="free",
+            lifecycle="lead",
+            email_consent=False,
+            since=self._now(),
+            systems=frozenset({"helpdesk"}),
+        )
+        self.by_email[email] = user_id
+        return user_id
+
+    def open_ticket(self, requester: int, wanted: dict[str, Any], text: str, *, public: bool) -> Written:
+        """`wanted` has Zendesk's fields."""
+        now, assignee = self._now(), _id(wanted.get("assignee_id"))
+        ticket = Written(
+            number=next(self._new_tickets),
+            person=requester - _FIRST_USER,
+            subject=str(wanted.get("subject") or ""),
+            status=str(wanted.get("status") or "new"),
+            priority=wanted.get("priority"),
+            tags=tuple(str(tag).lower() for tag in arr(wanted.get("tags"))),
+            created_at=now,
+            updated_at=now,
+            assignee=assignee,
+            comments=(_my_comment(now, text, public=public),),
+            channel="api",
+            order=None,
+        )
+        self._written[ticket.number] = ticket
+        return ticket
+
+    def update_ticket(self, ticket: AnyTicket, wanted: dict[str, Any], text: str, *, public: bool) -> Written:
+        """What `wanted` leaves out stays as it is. Without a text there is no new comment."""
+        now = self._now()
+        tags = [*arr(wanted.get("tags", list(ticket.tags))), *arr(wanted.get("additional_tags"))]
+        written = Written(
+            number=ticket.number,
+            person=ticket.person,
+            subject=str(wanted.get("subject", ticket.subject)),
+            status=str(wanted.get("status") or ticket.status),
+            priority=wanted.get("priority", ticket.priority),
+            tags=tuple(dict.fromkeys(tag for tag in tags if tag not in arr(wanted.get("remove_tags")))),
+            created_at=ticket.created_at,
+            updated_at=now,
+            assignee=_id(wanted["assignee_id"]) if "assignee_id" in wanted else self.assignee(ticket),
+            comments=(*self.comments(ticket), *([_my_comment(now, text, public=public)] if text else [])),
+            channel=channel(ticket),
+            order=ticket.order,
+        )
+        self._written[ticket.number] = written
+        self._texts.pop(ticket_id(ticket), None)
+        return written
+
+    def _now(self) -> datetime:
+        return self.company.today + timedelta(seconds=next(self._writes))
+
+    # --------------------------------------------------------------------------------------------------------- finding
+
+    def find_tickets(self, terms: list[Term], *, by: str, ascending: bool) -> list[AnyTicket]:
+        """In the order of the property `by`: of the creation when it has no order."""
+        asked = condition(terms, self._ticket_test)
+        read, _ = _ORDERED.get(by.removesuffix("_at"), _ORDERED["created"])
+        found = [ticket for ticket in self._candidates(terms) if asked(ticket)]
+        return sorted(found, key=lambda ticket: (read(ticket), ticket.number), reverse=not ascending)
+
+    def find_users(self, terms: list[Term]) -> list[int]:
+        asked = condition(terms, self._user_test)
+        emails = [term.value.lower() for term in terms if term.key == "email" and not term.negated]
+        some = [self.by_email[email] for email in dict.fromkeys(emails) if email in self.by_email]
+        everybody = some if emails else chain(self.people, self.agents)
+        return [user_id for user_id in everybody if self._is_seen(user_id) and asked(user_id)]
+
+    def _candidates(self, terms: list[Term]) -> Iterator[AnyTicket]:
+        """What there is to look at: with requesters asked for, not the company's tickets of all the others."""
+        old = self.company.tickets
+        new = () if self._searches_are_stale() else [t for n, t in self._written.items() if n >= len(old)]
+        who = [term.value for term in terms if term.key == "requester" and not term.negated]
+        if who:
+            people = {user_id - _FIRST_USER for value in who for user_id in self._users_meant(value)}
+            old = [ticket for person in people for ticket in self.company.tickets_of.get(person, ())]
+        for ticket in old:
+            yield self._written.get(ticket.number, ticket)
+        yield from new
+
+    def _is_seen(self, user_id: int) -> bool:
+        is_new = user_id in self.people and user_id >= _FIRST_USER + len(self.company.people)
+        return not (is_new and self._searches_are_stale())
+
+    def _ticket_test(self, term: Term) -> Callable[[AnyTicket], bool]:
+        """What a term asks of a ticket, with all that can be known beforehand."""
+        value = term.value.lower()
+        if term.key in _ORDERED:
+            (read, meant), compare = _ORDERED[term.key], COMPARED[term.operator]
+            wanted = meant(value)
+            return lambda ticket: compare(read(ticket), wanted)
+        match term.key:
+            case "tags":
+                return lambda ticket: value in ticket.tags
+            case "requester":
+                requesters = self._users_meant(value)
+                return lambda ticket: requester(ticket) in requesters
+            case "assignee":
+                assignees = {None} if value == "none" else self._users_meant(value)
+                return lambda ticket: self.assignee(ticket) in assignees
+            case "":
+                text = spaced(value)
+                return lambda ticket: text in self._ticket_text(ticket) or value == str(ticket_id(ticket))
+            case _:
+                return lambda _ticket: False  # a property that only users have
+
+    def _user_test(self, term: Term) -> Callable[[int], bool]:
+        value, text, digits = term.value.lower(), spaced(term.value), _digits(term.value)
+        match term.key:
+            case "email":
+                return lambda user_id: self.user(user_id).email == value
+            case "role":
+                return lambda user_id: value == ("agent" if user_id in self.agents else "end-user")
+            case "name":
+                return lambda user_id: text in spaced(self.user(user_id).name)
+            case "phone":
+                return lambda user_id: (
+                    digits != "" and user_id in self.people and digits in _digits(self.people[user_id].phone)
+                )
+            case "":
+                return lambda user_id: value == str(user_id) or text in self._user_text(user_id)
+            case _:
+                return lambda _user_id: False  # a property that only tickets have
+
+    def _users_meant(self, value: str) -> set[int]:
+        """Requesters and assignees are given by id, by e-mail address, or by name."""
+        if value.isdecimal():
+            return {int(value)}
+        if "@" in value:
+            return {user_id} if (user_id := self.by_email.get(value.lower())) else set()
+        text = spaced(value)
+        return {n for n, user in chain(self.people.items(), self.agents.items()) if text and text in spaced(user.name)}
+
+    def _ticket_text(self, ticket: AnyTicket) -> str:
+        key = ticket_id(ticket)
+        if key not in self._texts:
+            parts = [ticket.subject, *ticket.tags, *(comment.text for comment in self.comments(ticket))]
+            self._texts[key] = spaced(" ".join(parts))
+        return self._texts[key]
+
+    def _user_text(self, user_id: int) -> str:
+        if user_id not in self._texts:
+            user = self.user(user_id)
+            parts = [user.name, user.email]
+            if isinstance(user, Person):
+                organisation = self.company.organisation(user)
+                parts += [user.phone, "" if organisation is None else organisation.name]
+            self._texts[user_id] = spaced(" ".join(parts))
+        return self._texts[user_id]
+
+
+def ticket_id(ticket: AnyTicket) -> int:
+    return _FIRST_TICKET + ticket.number
+
+
+def requester(ticket: AnyTicket) -> int:
+    return _FIRST_USER + ticket.person
+
+
+def author(ticket: AnyTicket, comment: Comment) -> int:
+    return requester(ticket) if comment.agent is None else _FIRST_AGENT + comment.agent
+
+
+def channel(ticket: AnyTicket) -> str:
+    return ticket.channel if isinstance(ticket, Written) else "email"
+
+
+def _my_comment(at: datetime, text: str, *, public: bool) -> Comment:
+    return Comment(at, ME - _FIRST_AGENT, public, text)
+
+
+def _rank(values: tuple[str, ...], value: str | None) -> int:
+    return values.index(value) if value in values else -1
+
+
+_ORDERED: dict[str, tuple[Callable[[AnyTicket], Any], Callable[[str], Any]]] = {
+    "status": (lambda ticket: _rank(STATUSES, ticket.status), lambda value: _rank(STATUSES, value)),
+    "priority": (lambda ticket: _rank(PRIORITIES, ticket.priority), lambda value: _rank(PRIORITIES, value)),
+    "created": (lambda ticket: ticket.created_at.replace(microsecond=0), moment),
+    "updated": (lambda ticket: ticket.updated_at.replace(microsecond=0), moment),
+}
+"""What is compared by size: how to read it from a ticket, and what a value in a query means."""
+
+
+def _id(value: Any) -> int | None:
+    return None if value is None else int(value)
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"\D", "", text)
