@@ -48,6 +48,13 @@ async def eventually(condition: Callable[[], object], seconds: float = SECONDS) 
     raise AssertionError(f"it did not happen within {seconds:g} s")
 
 
+async def stays(condition: Callable[[], object]) -> None:
+    """Fail when `condition` stops to hold within half a second: longer than a server takes to drop what it will drop."""
+    for _ in range(50):
+        assert condition(), "it did not stay so"
+        await asyncio.sleep(0.01)
+
+
 async def posted(http: httpx.AsyncClient, url: str, tool: str, arguments: Mapping[str, object]) -> httpx.Response:
     """One tool call as bytes on the wire, for a caller that minds its connection."""
     meta = {

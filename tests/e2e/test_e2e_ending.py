@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from mcp.client import Client
-from tests.e2e.running import Command, command, eventually, posted, serving_app
+from tests.e2e.running import Command, command, eventually, posted, serving_app, stays
 from tests.platform.handmade import HandMade, Hung, sentence
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +79,7 @@ async def test_a_call_under_way_outlives_the_drain_and_the_process_ends_when_it_
             running.terminate()
             await eventually(closed)
             assert [status for status, _ in groupby(seen)][-2:] == ["draining", ""]
-            assert not call.done()
+            await stays(lambda: hung.waiting == 1 and not call.done())
             hung.let_go.set()
             assert sentence(await call) == "at last"
         await ends(running)

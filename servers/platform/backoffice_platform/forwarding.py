@@ -54,7 +54,7 @@ async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:
     return await member.client.request(
         "tools/call",
         given,
-        timeout=min(member.upstream.timeout, remaining()),
+        timeout=_timeout(member.upstream.timeout),
         meta=meta,
         capabilities={}
         if capabilities is None
@@ -63,6 +63,12 @@ async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:
         progress=ctx.session.report_progress if "progressToken" in meta else None,
         deadline_ms=remaining_ms(),
     )
+
+
+def _timeout(longest: float) -> float:
+    """A little less than the call has left, so that what became of it can still be told."""
+    left = remaining()
+    return longest if left == float("inf") else max(0.001, min(longest, left - max(0.05, 0.05 * left)))
 
 
 def _told(member: Member, tool: Tool, params: CallToolRequestParams, failure: UpstreamFailed) -> BackofficeError:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from mcp.server.subscriptions import SubscriptionBus, ToolsListChanged
 from mcp.shared.exceptions import MCPError
-from mcp_types import ListToolsResult, Tool
+from mcp_types import ListToolsResult, Tool, ToolAnnotations
 from pydantic import ValidationError
 
 from backoffice_platform.upstreams import Upstream
@@ -102,6 +102,11 @@ class Registry:
                 return member, tool
         return None
 
+    def annotations(self, public_name: str) -> ToolAnnotations | None:
+        """What the tool says of its effect; None when there is no such tool."""
+        found = self.find(public_name)
+        return None if found is None else found[1].annotations or ToolAnnotations()
+
     def input_schema(self, public_name: str) -> dict[str, Any] | None:
         found = self.find(public_name)
         return None if found is None else found[1].input_schema
@@ -150,9 +155,9 @@ class Registry:
             return
         if member.failure is not None:
             log.warning("%s is back", member.name)
+            member.breaker.reset()
         changed = tools != member.tools
         member.tools, member.listed_at, member.failure = tools, self._clock.now(), None
-        member.breaker.reset()
         if changed:
             await self._bus.publish(ToolsListChanged())
 

@@ -41,7 +41,7 @@ def platform_server(
 ) -> Server[Registry]:
     bus = InMemorySubscriptionBus()
     registry = Registry(upstreams, bus, transport=transport)
-    chain = policies("platform", lambda name: registry.find(name) is not None, sink, deadline=settings.deadline)
+    chain = policies("platform", registry.annotations, sink, deadline=settings.deadline)
 
     @asynccontextmanager
     async def lifespan(_server: Server[Registry]) -> AsyncGenerator[Registry]:

@@ -19,6 +19,7 @@ from mcp_types import CLIENT_CAPABILITIES_META_KEY, CLIENT_INFO_META_KEY, PROTOC
 from opentelemetry.propagate import inject
 
 from backoffice_shared import __version__
+from backoffice_shared.http.outcome import Outcome, of_error
 from backoffice_shared.jsonvalues import compact, obj
 from backoffice_shared.mcp.timed import DEADLINE_META
 
@@ -97,10 +98,12 @@ class WireClient:
                 reply = await self._exchange(request, identity, progress)
         except TimeoutError as error:
             raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True) from error
-        except httpx.ConnectError as error:
-            raise UpstreamFailed("cannot be reached", sent=False) from error
-        except (httpx.TransportError, httpx.StreamError, httpx.DecodingError, ValueError, RecursionError) as error:
-            raise UpstreamFailed("the connection broke or the answer was not MCP", sent=True) from error
+        except httpx.TransportError as error:
+            if of_error(error) is Outcome.TRANSIENT:
+                raise UpstreamFailed("cannot be reached", sent=False) from error
+            raise UpstreamFailed("the connection broke", sent=True) from error
+        except (httpx.StreamError, httpx.DecodingError, ValueError, RecursionError) as error:
+            raise UpstreamFailed("the answer was not MCP", sent=True) from error
         return _result(reply)
 
     async def _exchange(self, request: httpx.Request, identity: int, progress: Progress | None) -> dict[str, Any]:

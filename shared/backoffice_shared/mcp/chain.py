@@ -12,14 +12,12 @@ The size of a result is bounded where it is made (`bounded.py`): only there can 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from backoffice_shared.mcp.audited import Audited, AuditSink
 from backoffice_shared.mcp.known import Known
 from backoffice_shared.mcp.measured import Measured
-from backoffice_shared.mcp.policy import Policy
+from backoffice_shared.mcp.policy import Effect, Policy
 from backoffice_shared.mcp.timed import Timed
 
 
-def policies(server: str, known: Callable[[str], bool], sink: AuditSink, *, deadline: float) -> list[Policy]:
-    return [Audited(server, sink), Measured(server, known), Known(known), Timed(deadline)]
+def policies(server: str, effect: Effect, sink: AuditSink, *, deadline: float) -> list[Policy]:
+    return [Audited(server, sink), Measured(server, effect), Known(effect), Timed(effect, deadline)]

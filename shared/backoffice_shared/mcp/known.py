@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams
 
-from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.policy import Ctx, Effect
 
 
 class Known:
-    def __init__(self, known: Callable[[str], bool]) -> None:
-        self._known = known
+    def __init__(self, effect: Effect) -> None:
+        self._effect = effect
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
-        if not self._known(params.name):
+        if self._effect(params.name) is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:64]}. Call tools/list for those there are.")
         return await call_next(ctx)

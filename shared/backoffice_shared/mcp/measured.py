@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
 
 from backoffice_shared.mcp.outcome import outcome_of
-from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.policy import Ctx, Effect
 from backoffice_shared.metrics import IN_FLIGHT, OPERATION_DURATION
 
 
 class Measured:
-    def __init__(self, server: str, known: Callable[[str], bool]) -> None:
+    def __init__(self, server: str, effect: Effect) -> None:
         self._server = server
-        self._known = known
+        self._effect = effect
         self._in_flight = IN_FLIGHT.labels(server)
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
-        tool = params.name if self._known(params.name) else "_other"
+        tool = "_other" if self._effect(params.name) is None else params.name
         started = time.perf_counter()
         outcome = "cancelled"
         self._in_flight.inc()

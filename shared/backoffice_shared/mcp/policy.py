@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
-from mcp_types import CallToolRequestParams
+from mcp_types import CallToolRequestParams, ToolAnnotations
 
 Ctx = ServerRequestContext[Any, Any]
+
+
+Effect = Callable[[str], ToolAnnotations | None]
+"""What the tool of this name says of its effect; None when there is no such tool."""
 
 
 class Policy(Protocol):

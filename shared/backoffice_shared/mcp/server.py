@@ -31,7 +31,7 @@ CACHE_HINTS: Any = {
 def domain_server(domain: Domain, reachable: Reachable, settings: Settings, sink: AuditSink) -> MCPServer[Any]:
     """The server of `domain` with the tools that its backends can serve. Backends are connected while it runs."""
     tools = [StrictTool.of(spec) for spec in reachable.tools(domain)]
-    names = frozenset(tool.name for tool in tools)
+    effects = {tool.name: tool.annotations for tool in tools}
 
     @asynccontextmanager
     async def lifespan(_server: MCPServer[Any]) -> AsyncGenerator[object]:
@@ -45,7 +45,7 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, sink
         instructions=domain.instructions,
         tools=[*tools],
         resources=[_health(domain, reachable)],
-        extensions=[Policies(policies(domain.name, names.__contains__, sink, deadline=settings.deadline))],
+        extensions=[Policies(policies(domain.name, effects.get, sink, deadline=settings.deadline))],
         lifespan=lifespan,
         cache_hints=CACHE_HINTS,
         log_level=settings.log_level,

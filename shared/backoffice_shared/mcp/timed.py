@@ -12,15 +12,16 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
 
 from backoffice_shared.deadline import remaining, within
-from backoffice_shared.errors import DeadlineExceeded
-from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.errors import BackofficeError, DeadlineExceeded, OutcomeUnknown
+from backoffice_shared.mcp.policy import Ctx, Effect
 from backoffice_shared.mcp.strict import refused
 
 DEADLINE_META = "dev.backoffice/deadlineMs"
 
 
 class Timed:
-    def __init__(self, longest: float) -> None:
+    def __init__(self, effect: Effect, longest: float) -> None:
+        self._effect = effect
         self._longest = longest
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
@@ -30,9 +31,19 @@ class Timed:
                 with within(seconds):
                     return await call_next(ctx)
         except TimeoutError:
-            return refused(
-                DeadlineExceeded("", f"{params.name} did not finish within {seconds:g} s", hint="Ask for less at once")
-            )
+            return refused(self._told(params, seconds))
+
+    def _told(self, params: CallToolRequestParams, seconds: float) -> BackofficeError:
+        late = f"{params.name} did not finish within {seconds:g} s"
+        effect = self._effect(params.name)
+        if effect is not None and effect.read_only_hint:
+            return DeadlineExceeded("", late, hint="Ask for less at once")
+        key = (params.arguments or {}).get("idempotency_key")
+        return OutcomeUnknown(
+            "",
+            f"{late}: it may or may not have been carried out",
+            idempotency_key=key if isinstance(key, str) else None,
+        )
 
 
 def _asked(params: Mapping[str, object] | None) -> float:
