@@ -88,6 +88,8 @@ class HttpServer(uvicorn.Server):
             app,
             access_log=False,
             log_level="warning",
+            proxy_headers=False,  # who calls is said by a credential, never by a header that anybody can write
+            server_header=False,
             timeout_graceful_shutdown=int(settings.grace),
             timeout_keep_alive=75,
         )
