@@ -93,6 +93,18 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
+async def ask_one(backend: str, read: Callable[[], Awaitable[T]]) -> tuple[T, Source]:
+    """As `ask`, for a read that nothing can stand in for.
+
+    Raises:
+        BackofficeError: it failed.
+    """
+    value, source = await ask(backend, read)
+    if isinstance(value, BackofficeError):
+        raise value
+    return value, source
+
+
 def failed(backend: str, error: BackofficeError) -> Source:
     return Source(
         backend=backend,

@@ -81,9 +81,9 @@ def nothing_there() -> str:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("backoffice up --upstreams missing.yaml", "missing.yaml: No such file or directory."),
+        ("backoffice up --port 0 --upstreams missing.yaml", "missing.yaml: No such file or directory."),
         ("backoffice-platform --upstreams missing.yaml", "missing.yaml: No such file or directory."),
-        ("backoffice up --sandbox NOWHERE", "there is no sandbox at NOWHERE. backoffice sandbox starts one."),
+        ("backoffice up --port 0 --sandbox NOWHERE", "there is no sandbox at NOWHERE. backoffice sandbox starts one."),
         ("backoffice-customer --sandbox NOWHERE", "there is no sandbox at NOWHERE. backoffice sandbox starts one."),
         ("backoffice tools --url NOWHERE/mcp", "NOWHERE/mcp: cannot be reached. backoffice up --sandbox starts a server."),
         ("backoffice call get_order --url NOWHERE/mcp", "NOWHERE/mcp: cannot be reached. backoffice up --sandbox starts a server."),
@@ -101,7 +101,7 @@ async def test_what_cannot_be_done_is_one_line_and_exit_code_2(url: str, line: s
 
 
 async def test_a_bad_setting_is_one_line_that_names_it() -> None:
-    code, _, told = await outcome("backoffice", "up", "--sandbox", deadline="soon")
+    code, _, told = await outcome("backoffice", "up", "--sandbox", "--port", "0", deadline="soon")
     assert (code, told.count("\n")) == (2, 1)
     assert told.startswith("Error: BACKOFFICE_DEADLINE: ")
 

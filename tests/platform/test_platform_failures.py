@@ -130,7 +130,7 @@ async def test_callers_in_a_hurry_do_not_close_an_upstream_to_the_others() -> No
         return await (hung if asked["params"]["name"] == "read_x" else says(text("done")))(asked)
 
     async with composed(HandMade("x", called=called)) as client:
-        hurried = {"dev.backoffice/deadlineMs": 100}
+        hurried: Any = {"dev.backoffice/deadlineMs": 100}
         await asyncio.gather(*(client.call_tool("read_x", {}, meta=hurried) for _ in range(30)))
         assert sentence(await client.call_tool("write_x", {})) == "done"
 

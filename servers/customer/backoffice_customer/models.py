@@ -5,6 +5,7 @@ Ids say where a thing lives: `hubspot:contact:512`, `zendesk:ticket:4711`, `shop
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
@@ -32,19 +33,21 @@ class Ref(NamedTuple):
         return f"{self.backend}:{self.kind}:{self.native}"
 
 
-def parse_ref(text: str, kinds: frozenset[str]) -> Ref:
-    """The parts of an id.
+def parse_ref(text: str, kinds: Mapping[str, str]) -> Ref:
+    """The parts of an id. `kinds` are the kind of thing that each system of this server has.
 
     Raises:
-        InvalidInput: it is not an id of one of these kinds.
+        InvalidInput: it is not the id of such a thing, or names a system that this server does not have.
     """
     backend, _, rest = text.partition(":")
     kind, _, native = rest.partition(":")
-    if not (backend and native) or kind not in kinds:
-        wanted = " or ".join(sorted(kinds))
+    if not native or kind not in kinds.values():
+        wanted = " or ".join(sorted(set(kinds.values())))
         raise InvalidInput(
             "", f"{text[:80]!r} is not the id of a {wanted}", hint="Take ids as other tools return them, unchanged"
         )
+    if kinds.get(backend) != kind:
+        raise InvalidInput("", f"{text[:80]!r}: this server has no such system", hint=f"It has {', '.join(kinds)}")
     return Ref(backend, kind, native)
 
 

@@ -10,9 +10,8 @@ from backoffice_customer.directory import Directory
 from backoffice_customer.models import Order, OrderRow, parse_ref
 from backoffice_customer.ports import OrderQuery, OrderSection, Shop
 from backoffice_shared.envelope import Listing
-from backoffice_shared.errors import InvalidInput
 from backoffice_shared.paging import Cursors, merge
-from backoffice_shared.sources import ask, together
+from backoffice_shared.sources import ask_one, together
 
 
 class Orders:
@@ -46,12 +45,6 @@ class Orders:
         return found
 
     async def get(self, order_id: str, include: frozenset[OrderSection]) -> Order:
-        ref = parse_ref(order_id, frozenset({"order"}))
-        if ref.backend not in self._shops:
-            raise InvalidInput(
-                "", f"{order_id!r}: this server has no such shop", hint=f"It has {', '.join(self._shops)}"
-            )
-        answer, source = await ask(ref.backend, partial(self._shops[ref.backend].order, ref.native, include))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer.model_copy(update={"sources": [source]})
+        ref = parse_ref(order_id, dict.fromkeys(self._shops, "order"))
+        order, source = await ask_one(ref.backend, partial(self._shops[ref.backend].order, ref.native, include))
+        return order.model_copy(update={"sources": [source]})

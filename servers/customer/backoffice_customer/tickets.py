@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import partial
 
 from backoffice_customer.directory import Directory
-from backoffice_customer.models import CreatedTicket, Ref, Ticket, TicketRow, parse_ref
+from backoffice_customer.models import CreatedTicket, Ticket, TicketRow, parse_ref
 from backoffice_customer.ports import CommentPage, Desk, TicketDraft, TicketQuery
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.paging import Cursors, merge
-from backoffice_shared.sources import ask, together
+from backoffice_shared.sources import ask_one, together
 
 
 class Tickets:
@@ -47,11 +47,9 @@ class Tickets:
 
     async def get(self, ticket_id: str, comments: CommentPage) -> Ticket:
         """One ticket with a page of its comments, newest first."""
-        ref = self._ref(ticket_id)
-        answer, source = await ask(ref.backend, partial(self._desks[ref.backend].ticket, ref.native, comments))
-        if isinstance(answer, Exception):
-            raise answer
-        return answer.model_copy(update={"sources": [source]})
+        ref = parse_ref(ticket_id, dict.fromkeys(self._desks, "ticket"))
+        ticket, source = await ask_one(ref.backend, partial(self._desks[ref.backend].ticket, ref.native, comments))
+        return ticket.model_copy(update={"sources": [source]})
 
     async def create(self, customer_id: str, draft: TicketDraft, key: str) -> CreatedTicket:
         """Open a ticket for the customer.
@@ -64,11 +62,3 @@ class Tickets:
             raise InvalidInput("", f"customer {customer_id!r} has no e-mail address: a ticket needs one")
         desk = next(iter(self._desks.values()))
         return await desk.create_ticket(replace(draft, name=person.contacts[0].name, email=person.emails[0]), key)
-
-    def _ref(self, ticket_id: str) -> Ref:
-        ref = parse_ref(ticket_id, frozenset({"ticket"}))
-        if ref.backend not in self._desks:
-            raise InvalidInput(
-                "", f"{ticket_id!r}: this server has no such helpdesk", hint=f"It has {', '.join(self._desks)}"
-            )
-        return ref

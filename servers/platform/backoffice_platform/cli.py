@@ -9,19 +9,11 @@ import click
 
 from backoffice_platform import asking, running
 from backoffice_shared import __version__
-from backoffice_shared.mcp.main import guarded
-from backoffice_shared.sandbox.company import FEWEST, MOST
+from backoffice_shared.mcp.main import company_options, guarded, serving_options
 
 DEFAULT_URL = "http://127.0.0.1:8000/mcp"
 
-_customers = click.option(
-    "--customers",
-    type=click.IntRange(FEWEST, MOST),
-    default=50,
-    show_default=True,
-    help="Size of the fictional company.",
-)
-_seed = click.option("--seed", type=int, default=7, show_default=True, help="Which fictional company.")
+_customers, _seed = company_options
 _url = click.option(
     "--url", default=DEFAULT_URL, show_default=True, envvar="BACKOFFICE_URL", help="Where MCP is served."
 )
@@ -34,23 +26,13 @@ def main() -> None:
 
 
 @main.command(epilog="Example: backoffice up --sandbox --customers 500")
-@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]")
-@click.option(
-    "--sandbox",
-    is_flag=False,
-    flag_value="",
-    metavar="[URL]",
-    help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
-)
+@serving_options
 @click.option(
     "--upstreams",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Compose the MCP servers in this file instead of the installed domain servers.",
 )
 @click.option("--stdio", is_flag=True, help="Speak MCP on standard input and output instead of HTTP.")
-@_customers
-@_seed
 def up(
     host: str | None,
     port: int | None,

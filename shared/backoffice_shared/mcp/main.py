@@ -51,6 +51,39 @@ async def reach(
     return sandboxed(domain, {vendor.backend.name: vendor.sandbox(company) for vendor in domain.vendors})
 
 
+def serving_options(command: Callable[..., None]) -> Callable[..., None]:
+    """What every command that serves takes: `host`, `port`, `sandbox`, `customers`, `seed`."""
+    options = (
+        click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]"
+        ),
+        click.option(
+            "--sandbox",
+            is_flag=False,
+            flag_value="",
+            metavar="[URL]",
+            help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
+        ),
+        *company_options,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+company_options = (
+    click.option(
+        "--customers",
+        type=click.IntRange(FEWEST, MOST),
+        default=50,
+        show_default=True,
+        help="Size of the fictional company.",
+    ),
+    click.option("--seed", type=int, default=7, show_default=True, help="Which fictional company."),
+)
+
+
 def domain_main(domain: Domain) -> None:
     """Run the server's own command."""
 
@@ -60,17 +93,7 @@ def domain_main(domain: Domain) -> None:
         epilog=f"Example: backoffice-{domain.name} --sandbox --http --port 8001",
     )
     @click.option("--http", is_flag=True, help="Serve Streamable HTTP instead of stdio.")
-    @click.option("--host", help="Address to listen on (127.0.0.1).")
-    @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on (8000); 0 takes a free one.")
-    @click.option(
-        "--sandbox",
-        is_flag=False,
-        flag_value="",
-        metavar="[URL]",
-        help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
-    )
-    @click.option("--customers", type=click.IntRange(FEWEST, MOST), default=50, help="Size of the fictional company.")
-    @click.option("--seed", type=int, default=7, help="Which fictional company.")
+    @serving_options
     def command(http: bool, host: str | None, port: int | None, sandbox: str | None, customers: int, seed: int) -> None:  # noqa: FBT001
         async def main() -> None:
             settings = read_settings(host=host, port=port)
