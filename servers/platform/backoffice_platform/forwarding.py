@@ -25,28 +25,29 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -
     member, tool = found
     if (wait := member.breaker.admit()) is not None:
         return refused(CircuitOpen(member.name, "has been failing and is left alone for a while", retry_after=wait))
-    healthy: bool | None = None
-    era = member.breaker.era
+    breaker, era = member.breaker, member.breaker.era
+    seconds = _timeout(member.upstream.timeout)
     try:
-        result = await _call(member, tool, ctx)
-        healthy = True
-        return result
+        result = await _call(member, tool, ctx, seconds)
     except UpstreamFailed as failure:
-        healthy = False
+        if failure.late and seconds < member.upstream.timeout:
+            breaker.forget(era)  # the caller was in a hurry: that says nothing about the upstream
+        else:
+            breaker.record(era, failed=True, slow=False, connected=failure.sent)
         registry.doubt(member)
         return refused(_told(member, tool, params, failure))
     except MCPError:
-        healthy = True
+        breaker.record(era, failed=False, slow=False, connected=True)
         registry.doubt(member)
         raise
-    finally:
-        if healthy is None:
-            member.breaker.forget(era)
-        else:
-            member.breaker.record(era, failed=not healthy, slow=False, connected=healthy)
+    except BaseException:
+        breaker.forget(era)
+        raise
+    breaker.record(era, failed=False, slow=False, connected=True)
+    return result
 
 
-async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:
+async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[str, Any]:
     given = obj(dict(ctx.params or {}))
     meta = obj(given.pop("_meta", None))
     given["name"] = tool.name.removeprefix(member.upstream.prefix)
@@ -54,7 +55,7 @@ async def _call(member: Member, tool: Tool, ctx: Ctx) -> dict[str, Any]:
     return await member.client.request(
         "tools/call",
         given,
-        timeout=_timeout(member.upstream.timeout),
+        timeout=seconds,
         meta=meta,
         capabilities={}
         if capabilities is None

@@ -59,11 +59,7 @@ async def _up(plan: Plan) -> None:
             await serve_stdio(server)
             return
         url = address(settings.host, listening)
-        say("")
-        say(f"Ready. Connect an MCP host to {url}")
-        if plan.sandbox is not None:
-            _first_call(url)
-        await serve_http(server, settings, listening)
+        await serve_http(server, settings, listening, started=lambda: _ready(url, sandboxed=plan.sandbox is not None))
 
 
 def _company(seed: int, customers: int) -> Company:
@@ -74,6 +70,13 @@ def _company(seed: int, customers: int) -> Company:
         f"{company.name}: {len(company.orders):,} orders, {len(company.tickets):,} tickets ({time.perf_counter() - started:.1f} s)"
     )
     return company
+
+
+def _ready(url: str, *, sandboxed: bool) -> None:
+    say("")
+    say(f"Ready. Connect an MCP host to {url}")
+    if sandboxed:
+        _first_call(url)
 
 
 def _first_call(url: str) -> None:

@@ -43,11 +43,15 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 
 
 class UpstreamFailed(Exception):  # noqa: N818 - it is what happened
-    """No usable answer. `sent`: the request may have reached the upstream, which may have carried it out."""
+    """No usable answer. `sent`: the request may have reached the upstream, which may have carried it out.
 
-    def __init__(self, reason: str, *, sent: bool) -> None:
+    `late`: the time given to it was up.
+    """
+
+    def __init__(self, reason: str, *, sent: bool, late: bool = False) -> None:
         super().__init__(reason)
         self.sent = sent
+        self.late = late
 
 
 class WireClient:
@@ -97,7 +101,7 @@ class WireClient:
             async with asyncio.timeout(timeout):
                 reply = await self._exchange(request, identity, progress)
         except TimeoutError as error:
-            raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True) from error
+            raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True, late=True) from error
         except httpx.TransportError as error:
             if of_error(error) is Outcome.TRANSIENT:
                 raise UpstreamFailed("cannot be reached", sent=False) from error

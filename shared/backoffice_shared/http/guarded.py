@@ -143,7 +143,9 @@ class Guarded(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
             outcome = of_response(self._backend, response)
         except httpx.TransportError as error:
-            outcome = of_error(error)
+            # When the call had less time than the vendor is given, that it was too little says nothing about the vendor.
+            if not (isinstance(error, httpx.TimeoutException) and _given(request) < SLOW * self._backend.timeout):
+                outcome = of_error(error)
             connected = outcome is not Outcome.TRANSIENT
             raise
         finally:
@@ -161,3 +163,8 @@ class Guarded(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _given(request: httpx.Request) -> float:
+    """Seconds that this attempt may take."""
+    return request.extensions.get("timeout", {}).get("read") or float("inf")

@@ -106,8 +106,8 @@ def domain_main(domain: Domain) -> None:
                 await serve_stdio(server)
                 return
             listening = bind(settings.host, settings.port)
-            say(f"MCP at {address(settings.host, listening)}")
-            await serve_http(server, settings, listening)
+            where = address(settings.host, listening)
+            await serve_http(server, settings, listening, started=lambda: say(f"MCP at {where}"))
 
         guarded(lambda: run(main))
 

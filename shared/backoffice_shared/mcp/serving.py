@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import signal
 import socket
 import sys
@@ -81,8 +82,16 @@ def _security(settings: Settings) -> TransportSecuritySettings:
 class HttpServer(uvicorn.Server):
     """uvicorn, with an orderly end: not ready at once, still answering for a while, then finish what is under way."""
 
-    def __init__(self, server: AnyServer, settings: Settings, *, signals: bool = True) -> None:
+    def __init__(
+        self,
+        server: AnyServer,
+        settings: Settings,
+        *,
+        signals: bool = True,
+        started: Callable[[], None] = lambda: None,
+    ) -> None:
         self._readiness = Readiness()
+        self._started = started
         app = http_app(server, settings, self._readiness)
         config = uvicorn.Config(
             app,
@@ -90,7 +99,7 @@ class HttpServer(uvicorn.Server):
             log_level="warning",
             proxy_headers=False,  # who calls is said by a credential, never by a header that anybody can write
             server_header=False,
-            timeout_graceful_shutdown=int(settings.grace),
+            timeout_graceful_shutdown=math.ceil(settings.grace),
             timeout_keep_alive=75,
         )
         super().__init__(config)
@@ -109,17 +118,21 @@ class HttpServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Of several servers in one process, one minds the signals."""
-        if not self._signals:
+        """Of several servers in one process, one minds the signals. They end the server, and then nothing else:
+        what is around it is still to be closed."""
+        minded = (signal.SIGINT, signal.SIGTERM) if self._signals else ()
+        before = {number: signal.signal(number, self.handle_exit) for number in minded}
+        try:
             yield
-            return
-        with super().capture_signals():
-            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         freeze_heap()
+        self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Open subscription streams would hold the process until the grace is over.
@@ -163,8 +176,11 @@ def address(host: str, listening: socket.socket) -> str:
     return f"http://{name}:{listening.getsockname()[1]}{PATH}"
 
 
-async def serve_http(server: AnyServer, settings: Settings, listening: socket.socket) -> None:
-    await HttpServer(server, settings).serve(sockets=[listening])
+async def serve_http(
+    server: AnyServer, settings: Settings, listening: socket.socket, *, started: Callable[[], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM. `started` is called once requests are answered and signals are minded."""
+    await HttpServer(server, settings, started=started).serve(sockets=[listening])
 
 
 async def serve_stdio(server: AnyServer) -> None:
