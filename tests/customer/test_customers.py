@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.customer.office import office
 
-from backoffice_shared.sandbox.company import KEY_ACCOUNT, NAMESAKES
+from backoffice_shared.sandbox.company import KEY_ACCOUNT, NAMESAKES, order_name
 
 pytestmark = pytest.mark.anyio
 
@@ -26,6 +26,20 @@ async def test_a_customer_is_found_by_phone_number_however_it_is_written(written
     async with office() as at:
         found = await at.ask("find_customers", identifiers=[written])
         assert [(row["customer_id"], row["match"]["by"]) for row in found["items"]] == [(FEMI, "phone")]
+
+
+async def test_a_customer_is_found_by_the_number_of_an_order_or_of_a_ticket():
+    async with office() as at:
+        order = next(order for order in at.company.orders if order.person == 0)
+        ticket = next(ticket for ticket in at.company.tickets if ticket.person == 0)
+        for number in (order_name(order.number), order_name(order.number)[1:], str(10_001 + ticket.number)):
+            found = await at.ask("find_customers", identifiers=[number])
+            assert [(row["customer_id"], row["match"]["by"]) for row in found["items"]] == [(FEMI, "number")]
+
+
+async def test_a_number_that_is_nobodys_finds_nobody():
+    async with office() as at:
+        assert (await at.ask("find_customers", identifiers=["#999999"]))["items"] == []
 
 
 async def test_namesakes_are_both_returned_and_neither_is_certain():

@@ -56,6 +56,14 @@ async def test_a_ticket_comes_with_its_latest_comments_first():
         assert len(rest["comments"]) == len(thread) - 2
 
 
+async def test_a_ticket_has_only_the_sections_asked_for():
+    async with office() as at:
+        answer = await at.ask("get_ticket", ticket_id="zendesk:ticket:10001", include=["custom"])
+        assert answer["comments"] == []
+        asked = [entry.path for entry in at.sandboxes["zendesk"].requests]
+        assert not any("comments" in path for path in asked)
+
+
 async def test_long_comments_are_cut_and_say_so():
     async with office() as at:
         opened = await _open(at, body="x" * 5000)

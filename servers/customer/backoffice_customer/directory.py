@@ -20,8 +20,8 @@ from backoffice_shared.sources import Source, fan_out, together
 
 _MOST = 50  # candidates asked of one system
 
-By = Literal["id", "email", "phone", "name", "text"]
-_CONFIDENCE: dict[By, float] = {"id": 1.0, "email": 1.0, "phone": 0.9, "name": 0.6, "text": 0.3}
+By = Literal["id", "email", "number", "phone", "name", "text"]
+_CONFIDENCE: dict[By, float] = {"id": 1.0, "email": 1.0, "number": 0.9, "phone": 0.9, "name": 0.6, "text": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Person:
 
     asked: Ref
     contacts: tuple[Contact, ...]
+    numbers: frozenset[str] = frozenset()
+    """Of orders and tickets by which they were found."""
 
     def of(self, system: str) -> list[Contact]:
         return [contact for contact in self.contacts if contact.ref.backend == system]
@@ -102,9 +104,14 @@ class Directory:
         texts = [text for text in dict.fromkeys((*identifiers, *((query,) if query else ()))) if text.strip()]
         if not texts:
             raise InvalidInput("", "give a query or identifiers", hint='For example identifiers=["ada@example.com"]')
-        answers = (await fan_out({name: partial(self._search, name, texts) for name in self._systems})).or_raise()
-        contacts = [contact for found in answers.values.values() for contact in found]
-        people = [Person(group[0].ref, self._ranked(group)) for group in _grouped(contacts)]
+        reads = {name: partial(self._search, name, texts) for name in self._systems}
+        answers = (await fan_out(reads, share=0.7)).or_raise()
+        contacts = {contact.ref: contact for found in answers.values.values() for contact in found.contacts}
+        owners = {ref: number for found in answers.values.values() for ref, number in found.owners.items()}
+        # Only one system knows an order or a ticket; the others may know whose it is.
+        others, sources = await self._others(contacts[ref] for ref in owners)
+        contacts |= {contact.ref: contact for contact in others}
+        people = [_person(self._ranked(group), owners) for group in _grouped(contacts.values())]
         matched: list[tuple[Person, By | None]] = [
             (person, _best_reason(person, query, identifiers)) for person in people
         ]
@@ -112,20 +119,28 @@ class Directory:
         rows, page, resume = cut(
             found, limit=limit, cursor=cursor, cursors=self._cursors, question=["candidates", query, list(identifiers)]
         )
-        capped = [name for name, contacts in answers.values.items() if len(contacts) >= _MOST]
+        capped = [name for name, found in answers.values.items() if len(found.contacts) >= _MOST]
         notes = [f"{name} has more matches than are shown: ask more precisely" for name in capped]
         page = page.model_copy(update={"total_is_estimate": bool(capped or answers.errors)})
-        return Listing[Candidate](page=page, items=rows, sources=answers.sources, notes=notes).resumed_by(resume)
+        return Listing[Candidate](
+            page=page, items=rows, sources=together(answers.sources, sources), notes=notes
+        ).resumed_by(resume)
 
-    async def _search(self, system: str, texts: Sequence[str]) -> list[Contact]:
+    async def _search(self, system: str, texts: Sequence[str]) -> _Hits:
         people = self._systems[system]
         emails = [text for text in texts if _is_email(text)]
         refs = [ref for text in texts if (ref := self._maybe_ref(text)) is not None and ref.backend == system]
         free = [text for text in texts if not _is_email(text) and self._maybe_ref(text) is None]
         found = [*await people.contacts([ref.native for ref in refs]), *await people.contacts_by_email(emails)]
+        owners: dict[Ref, str] = {}
         for text in free:
-            found += await people.search_contacts(_digits(text) if _is_phone(text) else text, _MOST)
-        return list({contact.ref: contact for contact in found}.values())
+            if (number := _number(text)) is not None:
+                theirs = await people.contacts_by_number(number)
+                owners |= {contact.ref: number for contact in theirs}
+                found += theirs
+            if number is None or _is_phone(text):
+                found += await people.search_contacts(_digits(text) if _is_phone(text) else text, _MOST)
+        return _Hits(list({contact.ref: contact for contact in found}.values()), owners)
 
     async def _others(self, contacts: Iterable[Contact]) -> tuple[list[Contact], list[Source]]:
         """What all systems have under the e-mail addresses of these."""
@@ -148,6 +163,18 @@ class Directory:
             return self._ref(text)
         except InvalidInput:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """What one system found. `owners` were found by the number of an order or ticket."""
+
+    contacts: list[Contact]
+    owners: dict[Ref, str]
+
+
+def _person(contacts: tuple[Contact, ...], owners: Mapping[Ref, str]) -> Person:
+    return Person(contacts[0].ref, contacts, frozenset(owners[c.ref] for c in contacts if c.ref in owners))
 
 
 def merged(person: Person) -> Customer:
@@ -190,9 +217,12 @@ def masked(email: str) -> str:
 
 def _best_reason(person: Person, query: str | None, identifiers: Sequence[str]) -> By | None:
     """Why this person may be meant. An identifier must be theirs: that it occurs in something of theirs is no reason."""
-    exact: list[By] = [by for text in identifiers if (by := _reason(person, text)) in ("id", "email", "phone")]
+    exact: list[By] = [by for text in identifiers if (by := _reason(person, text)) in _EXACT]
     reasons: list[By] = [*exact, *([_reason(person, query)] if query and query.strip() else [])]
     return max(reasons, key=_CONFIDENCE.__getitem__, default=None)
+
+
+_EXACT = ("id", "email", "number", "phone")
 
 
 def _candidate(person: Person, by: By) -> Candidate:
@@ -216,6 +246,8 @@ def _reason(person: Person, text: str) -> By:
         return "id"
     if wanted in person.emails:
         return "email"
+    if _number(wanted) in person.numbers:
+        return "number"
     digits = _digits(wanted)
     phones = [_digits(phone) for contact in person.contacts for phone in contact.phones]
     if _is_phone(wanted) and any(phone.endswith(digits) for phone in phones):
@@ -229,7 +261,7 @@ def _certainty(candidate: Candidate) -> tuple[float, str, str]:
     return (-candidate.match.confidence, candidate.name, candidate.customer_id)
 
 
-def _grouped(contacts: Sequence[Contact]) -> list[list[Contact]]:
+def _grouped(contacts: Iterable[Contact]) -> list[list[Contact]]:
     """Records that share an e-mail address, together."""
     groups: list[list[Contact]] = []
     for contact in contacts:
@@ -250,6 +282,12 @@ def _distinct_phones(phones: Iterable[str]) -> list[str]:
 
 def _is_email(text: str) -> bool:
     return re.fullmatch(r"\S+@\S+\.\S+", text.strip()) is not None
+
+
+def _number(text: str) -> str | None:
+    """`1042` of "#1042" or "1042": what may be the number of an order or a ticket."""
+    found = re.fullmatch(r"#?(\d{1,12})", text.strip(), re.ASCII)
+    return None if found is None else found[1]
 
 
 def _is_phone(text: str) -> bool:

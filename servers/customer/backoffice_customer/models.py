@@ -75,9 +75,12 @@ class Contact(BaseModel):
 
 
 class Match(BaseModel):
-    """Why a candidate is one. `confidence` is between 0 and 1; only an exact e-mail or id is 1."""
+    """Why a candidate is one. `confidence` is between 0 and 1; only an exact e-mail or id is 1.
 
-    by: Literal["id", "email", "phone", "name", "text"]
+    `number` is that of an order or a ticket of theirs.
+    """
+
+    by: Literal["id", "email", "number", "phone", "name", "text"]
     confidence: float
 
 

@@ -35,6 +35,10 @@ class People(Protocol):
         """Everybody with one of these addresses, whatever the case of its letters. At most 50."""
         ...
 
+    async def contacts_by_number(self, number: str) -> list[Contact]:
+        """Whose order or ticket has this number, as people write it: "1042" for #1042."""
+        ...
+
     async def search_contacts(self, text: str, limit: int) -> list[Contact]:
         """Whoever `text` may mean: part of a name, an address, a phone number, a company. Best first."""
         ...
@@ -57,8 +61,8 @@ class Desk(Protocol):
 
     async def count_open_tickets(self, who: Contact) -> int: ...
 
-    async def ticket(self, native: str, comments: CommentPage) -> Ticket:
-        """The ticket with one page of its comments, newest first.
+    async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
+        """The ticket, with one page of its comments, newest first, when one is asked for.
 
         Raises:
             NotFound: there is no such ticket.

@@ -45,11 +45,11 @@ class Tickets:
         found.sources = together(found.sources, who)
         return found
 
-    async def get(self, ticket_id: str, comments: CommentPage) -> Ticket:
-        """One ticket with a page of its comments, newest first."""
+    async def get(self, ticket_id: str, comments: CommentPage | None, *, custom: bool = False) -> Ticket:
+        """One ticket, with a page of its comments, newest first, and its custom fields where they are asked for."""
         ref = parse_ref(ticket_id, dict.fromkeys(self._desks, "ticket"))
         ticket, source = await ask_one(ref.backend, partial(self._desks[ref.backend].ticket, ref.native, comments))
-        return ticket.model_copy(update={"sources": [source]})
+        return ticket.model_copy(update={"sources": [source], "custom": ticket.custom if custom else None})
 
     async def create(self, customer_id: str, draft: TicketDraft, key: str) -> CreatedTicket:
         """Open a ticket for the customer.

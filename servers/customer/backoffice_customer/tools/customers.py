@@ -28,13 +28,15 @@ from backoffice_shared.mcp.tool import READ, tool
 async def find_customers(
     directory: TheDirectory,
     query: Annotated[str, Field(max_length=200, description="Name, company, part of an email")] | None = None,
-    identifiers: Annotated[list[str], Field(max_length=25, description="Exact emails, phones or customer ids")]
+    identifiers: Annotated[
+        list[str], Field(max_length=25, description="Exact emails, phones, ids, order or ticket numbers")
+    ]
     | None = None,
     limit: Limit = 10,
     cursor: Cursor | None = None,
     fields: Fields | None = None,
 ) -> Listing[Candidate]:
-    """Find customers by email, phone, name or company. Never guesses: several candidates are returned with match confidence."""
+    """Find customers by email, phone, name, company, order or ticket number. Never guesses: several candidates are returned with match confidence."""
     found = await directory.candidates(query, identifiers or [], limit=limit, cursor=cursor)
     return found.only(fields, Candidate, always="customer_id")
 

@@ -57,12 +57,15 @@ async def search_tickets(
 async def get_ticket(
     tickets: TheTickets,
     ticket_id: TicketId,
+    include: Annotated[list[Literal["comments", "custom"]], Field(description="Default comments")] | None = None,
     comment_limit: Annotated[int, Field(ge=1, le=50)] = 5,
     comment_cursor: Cursor | None = None,
     max_chars: Annotated[int, Field(ge=50, le=8000, description="Of each comment")] = 1000,
 ) -> Ticket:
     """One ticket with its latest comments, newest first."""
-    return await tickets.get(ticket_id, CommentPage(comment_cursor, comment_limit, max_chars))
+    sections = frozenset(include or ("comments",))
+    comments = CommentPage(comment_cursor, comment_limit, max_chars) if "comments" in sections else None
+    return await tickets.get(ticket_id, comments, custom="custom" in sections)
 
 
 @tool(ADD, scope="customer:write", needs="tickets")

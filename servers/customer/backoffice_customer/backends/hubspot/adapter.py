@@ -87,6 +87,9 @@ class HubSpot:
     async def contacts_by_email(self, emails: Sequence[str]) -> list[Contact]:
         return await self._read_contacts([email.lower() for email in emails], "email")
 
+    async def contacts_by_number(self, number: str) -> list[Contact]:  # noqa: ARG002 - orders and tickets are elsewhere
+        return []
+
     async def search_contacts(self, text: str, limit: int) -> list[Contact]:
         return await self._http.read(
             "contacts.search",

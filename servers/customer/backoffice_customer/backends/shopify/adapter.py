@@ -135,6 +135,11 @@ class Shopify:
         found = await self._search_customers(one_of("email", sorted(wanted)), 2 * len(wanted) + 10)
         return [contact for contact in found if not wanted.isdisjoint(contact.emails)]
 
+    async def contacts_by_number(self, number: str) -> list[Contact]:
+        orders = await self.search_orders(OrderQuery(number=number), None, 5)
+        theirs = [order.customer_id for order in orders.items if order.number.lstrip("#") == number]
+        return await self.contacts([owner.rpartition(":")[2] for owner in theirs if owner is not None])
+
     async def search_contacts(self, text: str, limit: int) -> list[Contact]:
         wanted = _who(text[:300])
         return await self._search_customers(wanted, limit) if wanted else []

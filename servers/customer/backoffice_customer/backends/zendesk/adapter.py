@@ -120,6 +120,19 @@ class Zendesk:
         # The search goes by words: who only has a similar address is not the person.
         return [contact for contact in found if wanted.intersection(contact.emails)]
 
+    async def contacts_by_number(self, number: str) -> list[Contact]:
+        if not _is_id(number):
+            return []
+        found = await self._http.read(
+            "tickets.show_many",
+            "/api/v2/tickets/show_many",
+            params={"ids": number},
+            into=_requesters,
+            fresh_for=15,
+            tags=(f"ticket:{number}",),
+        )
+        return await self.contacts(found)
+
     async def search_contacts(self, text: str, limit: int) -> list[Contact]:
         wanted = words(text)
         if not wanted:
@@ -153,9 +166,11 @@ class Zendesk:
             tags=("tickets",),
         )
 
-    async def ticket(self, native: str, comments: CommentPage) -> Ticket:
+    async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
         if not _is_id(native):
             raise NotFound(ZENDESK.title, f"there is no ticket {native[:40]!r}")
+        if comments is None:
+            return await self._ticket(native)
         ticket, (page, thread) = await asyncio.gather(self._ticket(native), self._comments(native, comments))
         return ticket.model_copy(update={"page": page, "comments": thread})
 
@@ -342,6 +357,10 @@ def _ticket(wire: Any) -> Ticket:
         version=ticket["updated_at"],
         url=_url(ticket, "tickets"),
     )
+
+
+def _requesters(wire: Any) -> list[str]:
+    return [str(ticket["requester_id"]) for ticket in wire["tickets"]]
 
 
 def _comments(wire: Any, *, max_chars: int) -> tuple[Page, list[Comment]]:
