@@ -105,6 +105,20 @@ async def ask_one(backend: str, read: Callable[[], Awaitable[T]]) -> tuple[T, So
     return value, source
 
 
+async def at_once(*reads: Awaitable[T]) -> list[T]:
+    """All of these at the same time. The first that fails ends the others.
+
+    Raises:
+        BackofficeError: what that one raised.
+    """
+    tasks = [asyncio.ensure_future(read) for read in reads]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
 def failed(backend: str, error: BackofficeError) -> Source:
     return Source(
         backend=backend,

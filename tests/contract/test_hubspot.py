@@ -196,7 +196,7 @@ async def test_the_vendors_client_finds_the_notes_that_our_adapter_finds(
     theirs = client.crm.objects.notes.search_api.do_search(wanted)
     ours = await hubspot.events(await hubspot.contacts([native(person.number)]), Span(), None, 10)
     assert [(f"hubspot:note:{row.id}", row.properties["hs_note_body"]) for row in theirs.results] == [
-        (event.id, event.summary) for event in ours.items
+        (event.id, f"<div><p>{event.summary}</p></div>") for event in ours.items
     ]
     assert theirs.total == ours.total == 2
 

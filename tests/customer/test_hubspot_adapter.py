@@ -287,6 +287,22 @@ async def test_a_note_is_an_event_with_the_beginning_of_what_was_written() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<div><p>Prefers <b>mornings</b>.</p><p>Tea &amp; cake</p></div>", "Prefers mornings. Tea & cake"),
+        ("plain, 3 < 4", "plain, 3 < 4"),
+        ("<p>unfinished", "unfinished"),
+        ("<script>alert(1)</script>", "alert(1)"),
+    ],
+)
+async def test_a_notes_rich_text_is_read_as_text(html: str, text: str) -> None:
+    (event,) = (
+        await answering({"total": 1, "results": [written(hs_note_body=html)]}).events([contact(1)], Span(), None, 10)
+    ).items
+    assert event.summary == text
+
+
 async def test_a_note_may_be_empty_and_nobodys() -> None:
     (event,) = (await answering({"total": 1, "results": [written()]}).events([contact(1)], Span(), None, 10)).items
     assert (event.summary, event.actor) == ("", None)

@@ -16,7 +16,7 @@ from backoffice_customer.ports import People
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import InvalidInput, NotFound
 from backoffice_shared.paging import Cursors, cut
-from backoffice_shared.sources import Source, fan_out, together
+from backoffice_shared.sources import Source, at_once, fan_out, together
 
 _MOST = 50  # candidates asked of one system
 
@@ -129,18 +129,16 @@ class Directory:
     async def _search(self, system: str, texts: Sequence[str]) -> _Hits:
         people = self._systems[system]
         emails = [text for text in texts if _is_email(text)]
-        refs = [ref for text in texts if (ref := self._maybe_ref(text)) is not None and ref.backend == system]
-        free = [text for text in texts if not _is_email(text) and self._maybe_ref(text) is None]
-        found = [*await people.contacts([ref.native for ref in refs]), *await people.contacts_by_email(emails)]
-        owners: dict[Ref, str] = {}
-        for text in free:
-            if (number := _number(text)) is not None:
-                theirs = await people.contacts_by_number(number)
-                owners |= {contact.ref: number for contact in theirs}
-                found += theirs
-            if number is None or _is_phone(text):
-                found += await people.search_contacts(_digits(text) if _is_phone(text) else text, _MOST)
-        return _Hits(list({contact.ref: contact for contact in found}.values()), owners)
+        refs = {text: ref for text in texts if (ref := self._maybe_ref(text)) is not None}
+        found = await at_once(
+            people.contacts([ref.native for ref in refs.values() if ref.backend == system]),
+            people.contacts_by_email(emails),
+            *(_by_text(people, text) for text in texts if text not in refs and text not in emails),
+        )
+        numbers = {text: number for text in texts if (number := _number(text)) is not None}
+        owned = await at_once(*(people.contacts_by_number(number) for number in numbers.values()))
+        owners = {c.ref: n for n, contacts in zip(numbers.values(), owned, strict=True) for c in contacts}
+        return _Hits(list({c.ref: c for contacts in (*found, *owned) for c in contacts}.values()), owners)
 
     async def _others(self, contacts: Iterable[Contact]) -> tuple[list[Contact], list[Source]]:
         """What all systems have under the e-mail addresses of these."""
@@ -163,6 +161,12 @@ class Directory:
             return self._ref(text)
         except InvalidInput:
             return None
+
+
+async def _by_text(people: People, text: str) -> list[Contact]:
+    if _is_phone(text):
+        return await people.search_contacts(_digits(text), _MOST)
+    return [] if _number(text) is not None else await people.search_contacts(text, _MOST)
 
 
 @dataclass(frozen=True, slots=True)

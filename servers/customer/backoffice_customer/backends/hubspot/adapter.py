@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from html.parser import HTMLParser
 from typing import Any
 
 import httpx
@@ -186,7 +187,7 @@ def _notes(wire: Any) -> Chunk[Event]:
 
 def _note(wire: Any) -> Event:
     properties = wire["properties"]
-    body: str = properties.get("hs_note_body") or ""
+    body = _text_of(properties.get("hs_note_body") or "")
     return Event(
         id=f"{HUBSPOT.name}:note:{wire['id']}",
         kind="note",
@@ -208,3 +209,25 @@ def _seconds(header: str | None) -> float | None:
         return None if header is None else float(header)
     except ValueError:
         return None
+
+
+class _Text(HTMLParser):
+    """The text of rich text. What is no markup stays as it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("p", "div", "li", "br"):
+            self.parts.append(" ")
+
+
+def _text_of(html: str) -> str:
+    parser = _Text()
+    parser.feed(html)
+    parser.close()
+    return " ".join("".join(parser.parts).split())

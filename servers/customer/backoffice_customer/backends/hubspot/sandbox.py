@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from html import escape
 from typing import Any
 from uuid import UUID
 
@@ -80,7 +81,8 @@ class _Portal:
     def note(self, number: int) -> Record:
         note = self.notes[number]
         owner = str(_FIRST_OWNER + note.person % len(self.company.agents))
-        written = {"hs_note_body": note.text, "hs_timestamp": _time(note.at), "hubspot_owner_id": owner}
+        body = f"<div><p>{escape(note.text)}</p></div>"
+        written = {"hs_note_body": body, "hs_timestamp": _time(note.at), "hubspot_owner_id": owner}
         return _record(number, note.at, written, prefix="hs_")
 
     def find_contacts(self, search: Record) -> list[Record]:
