@@ -11,6 +11,7 @@ OPERATION_DURATION = Histogram(
     "mcp_server_operation_duration_seconds", "Tool calls.", ("server", "tool", "outcome"), buckets=_SECONDS
 )
 IN_FLIGHT = Gauge("mcp_inflight_requests", "Tool calls under way.", ("server",))
+AUDIT_FAILURES = Counter("mcp_audit_write_failures_total", "Audit records that could not be kept.", ("server",))
 UPSTREAM_DURATION = Histogram(
     "mcp_upstream_request_duration_seconds",
     "Attempts at a backend.",

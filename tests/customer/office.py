@@ -61,10 +61,12 @@ def said(result: CallToolResult) -> str:
 
 
 @asynccontextmanager
-async def office(*, customers: int = 50, seed: int = 7, **settings: Any) -> AsyncGenerator[Office]:
+async def office(
+    *, customers: int = 50, seed: int = 7, audit: Records | None = None, **settings: Any
+) -> AsyncGenerator[Office]:
     company = Company(seed=seed, customers=customers)
     sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
-    audit = Records()
+    audit = audit or Records()
     server = domain_server(SERVER, sandboxed(SERVER, sandboxes), Settings(log_level="ERROR", **settings), audit)
     async with Client(server) as client:
         yield Office(client, company, sandboxes, audit)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.customer.office import Office, office
+from tests.customer.office import Office, Records, office
 
 from backoffice_shared.sandbox.company import KEY_ACCOUNT
 
@@ -168,6 +169,27 @@ async def test_a_refusal_does_not_repeat_what_was_sent():
     async with office() as at:
         sentence = await at.refusal("get_customers", customer_ids=[FEMI], include=["ada@example.com"])
         assert "ada@example.com" not in sentence
+
+
+class FullDisk(Records):
+    def write(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002
+        raise OSError(28, "No space left on device")
+
+
+async def test_what_was_done_is_told_although_its_record_could_not_be_kept(caplog: pytest.LogCaptureFixture):
+    async with office(audit=FullDisk()) as at:
+        opened = await at.ask(
+            "create_ticket", customer_id=FEMI, subject="Kept", body="Kept", idempotency_key="kept-anyway"
+        )
+        assert opened["ticket_id"]
+        assert "a record of create_ticket is lost" in caplog.text
+
+
+@pytest.mark.parametrize("asked", [10**400, 1e300, -5, True, "soon", None])
+async def test_a_deadline_that_makes_no_sense_is_none(asked: Any):
+    async with office() as at:
+        result = await at.client.call_tool("find_customers", {"query": "a"}, meta={"dev.backoffice/deadlineMs": asked})
+        assert not result.is_error
 
 
 async def test_every_call_leaves_one_record_whatever_becomes_of_it():

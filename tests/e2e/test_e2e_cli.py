@@ -61,7 +61,7 @@ async def test_help_of_a_domain_server_ends_well_and_has_an_example() -> None:
 async def test_a_port_in_use_is_one_line_before_anything_is_made() -> None:
     with bind("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
-        told = f"Error: cannot listen on 127.0.0.1:{port}: Address already in use. Choose another one with --port.\n"
+        told = f"Error: cannot listen on 127.0.0.1:{port}: Address already in use. Choose another address with --host or --port.\n"
         for name, *arguments in (
             ("backoffice", "up", "--sandbox"),
             ("backoffice-customer", "--sandbox", "--http"),

@@ -17,7 +17,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, TextContent
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
-from tests.e2e.running import SETTINGS, Records, command, eventually, over, platform_over, serving, settings
+from tests.e2e.running import SETTINGS, Records, command, eventually, outcome, over, platform_over, serving, settings
 
 from backoffice_shared.errors import NotFound
 from backoffice_shared.mcp.domain import Domain, Reachable
@@ -102,8 +102,17 @@ async def test_names_that_the_operator_allows_reach_it() -> None:
         assert (await http.post(url, json=LIST, headers=HEADERS | told | {"host": "example.com"})).status_code == 421
 
 
+@pytest.mark.parametrize("name", ["backoffice up --sandbox", "backoffice-customer --sandbox --http"])
+async def test_nothing_is_opened_to_strangers_unless_that_is_said(name: str) -> None:
+    code, _, told = await outcome(*name.split(), "--host", EVERYWHERE, "--port", "0")
+    assert code == 2
+    assert "would let everybody who can reach it call every tool" in told.splitlines()[-1]
+
+
 async def test_the_address_that_is_printed_can_be_connected_to() -> None:
-    async with command("backoffice-customer", "--sandbox", "--http", "--host", EVERYWHERE, "--port", "0") as running:
+    everywhere = ("--host", EVERYWHERE, "--port", "0")
+    allowing = {"allow_unauthenticated": "true"}
+    async with command("backoffice-customer", "--sandbox", "--http", *everywhere, **allowing) as running:
         url = await running.told(r"MCP at (http\S+)")
         async with httpx.AsyncClient() as http:
             assert (await http.post(url, json=LIST, headers=HEADERS)).status_code == 200

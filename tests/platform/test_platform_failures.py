@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp.shared.exceptions import MCPError
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, serving_app
 from tests.platform.handmade import (
     Answer,
@@ -224,7 +225,6 @@ async def test_progress_without_a_number_does_not_break_the_call() -> None:
 UNLISTED = {
     **NONSENSE,
     "tools that are none": says({"tools": "none"}),
-    "a tool without a name": says({"tools": [{"description": "nameless"}]}),
     "an error": fails(-32000, "not today"),
     "no tools at all": fails(-32601, "no such method", status=404),
 }
@@ -239,6 +239,73 @@ async def test_a_list_that_is_none_keeps_nobody_from_starting_and_is_asked_for_a
             upstream.listed = None
         while len(await names(client)) < 2 * (1 + len(insane)):
             assert await anext(changes) == ToolsListChanged()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"description": "nameless"},
+        {**tool("bad"), "name": "bad\n\u202ename"},
+        {**tool("bad"), "name": "x" * 129},
+        {**tool("bad"), "description": "x" * 8_001},
+        {**tool("bad"), "inputSchema": {"type": "object", "properties": {"a": {"x-mcp-header": "X\r\nEvil: 1"}}}},
+    ],
+)
+async def test_one_bad_tool_costs_itself_and_not_the_list(bad: dict[str, Any]) -> None:
+    upstream = HandMade("x", listed=says({"tools": [bad, tool("read_x")]}))
+    async with composed(upstream) as client:
+        assert await names(client) == ["read_x"]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_what_one_era_cannot_read_is_kept_from_it(mode: Any) -> None:
+    odd = {**tool("read_x"), "description": "half \ud800 char", "outputSchema": {"type": "array"}}
+
+    async def listed(asked: dict[str, Any]) -> Response:
+        body = {"jsonrpc": "2.0", "id": asked["id"], "result": {"tools": [odd]}}
+        return Response(json.dumps(body), media_type="application/json")
+
+    async with (
+        serving_app(HandMade("x", listed=listed)) as origin,
+        platform_over(*over(origin)) as url,
+        Client(url, mode=mode) as client,
+    ):
+        (only,) = (await client.list_tools()).tools
+        assert (only.description, only.output_schema) == ("half ? char", None)
+
+
+async def test_a_result_that_no_model_could_use_is_refused_with_what_to_do() -> None:
+    upstream = HandMade("x", called=says(text("x" * 300_000)))
+    async with composed(upstream) as client:
+        refused = error_of(await client.call_tool("read_x", {}))
+    assert refused["code"] == "too_large"
+    assert "Ask for less" in refused["message"]
+
+
+async def test_events_without_end_are_not_kept() -> None:
+    async def endless(asked: dict[str, Any]) -> Response:
+        async def one_line() -> AsyncIterator[bytes]:
+            yield b"data: "
+            while True:
+                yield b"x" * 65_536
+
+        return StreamingResponse(one_line(), media_type="text/event-stream")
+
+    async with (
+        serving_app(HandMade("x", called=endless)) as origin,
+        platform_over(*over(origin)) as url,
+        Client(url) as client,
+    ):
+        assert error_of(await client.call_tool("read_x", {}))["code"] == "too_large"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 421])
+async def test_an_upstream_that_does_not_let_us_in_did_nothing(status: int) -> None:
+    upstream = HandMade("x", called=raw(b"go away", "text/plain", status))
+    async with composed(upstream) as client:
+        wrote = error_of(await client.call_tool("write_x", {"idempotency_key": "order-7"}))
+    assert wrote["code"] == "backend_unavailable"
+    assert f"it answered {status}" in wrote["message"]
 
 
 async def test_a_name_that_is_listed_twice_is_one_tool() -> None:

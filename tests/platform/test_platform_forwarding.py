@@ -57,11 +57,12 @@ async def test_the_callers_meta_and_arguments_reach_the_upstream_and_its_token_d
         Client(streamable_http_client(url, http_client=http), mode=era) as client,
     ):
         arguments = {"text": "Zoë 🙂", "nested": {"list": [1, 2.5, None, True]}}
-        answer = await client.call_tool("read_x", arguments, meta={"com.example/case": {"number": 7}})
+        meta: Any = {"io.modelcontextprotocol/case": {"number": 7}, "com.example/token": "of-the-caller"}
+        answer = await client.call_tool("read_x", arguments, meta=meta)
     assert sentence(answer) == "x did read_x"
     [call] = upstream.calls()
     assert call.body["params"]["arguments"] == arguments
-    assert call.body["params"]["_meta"]["com.example/case"] == {"number": 7}
+    assert call.body["params"]["_meta"]["io.modelcontextprotocol/case"] == {"number": 7}
     assert call.body["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == "2026-07-28"
     assert (call.headers["mcp-method"], call.headers["mcp-name"]) == ("tools/call", "read_x")
     assert "of-the-caller" not in str(upstream.asked)

@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from backoffice_platform.wire import UpstreamFailed, WireClient
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.network import wire
-from backoffice_shared.jsonvalues import arr, compact, obj
+from backoffice_shared.jsonvalues import arr, compact, obj, parse
 
 T = TypeVar("T")
 
@@ -34,7 +34,8 @@ def tools(url: str, names: Sequence[str], *, schema: bool) -> None:
     width = max((len(tool["name"]) for tool in chosen), default=0)
     for tool in chosen:
         kind = "read " if obj(tool.get("annotations")).get("readOnlyHint") else "write"
-        click.echo(f"{tool['name']:{width}}  {kind}  {str(tool.get('description', '')).splitlines()[0]}")
+        summary = next(iter(str(tool.get("description") or "").splitlines()), "")
+        click.echo(f"{tool['name']:{width}}  {kind}  {_printable(summary)}")
 
 
 def call(url: str, tool: str, arguments: Sequence[str], *, compact_output: bool) -> int:
@@ -62,7 +63,11 @@ def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
     Raises:
         InvalidInput: there is no MCP server, or it refuses the question.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        scheme = ""
+    if scheme not in ("http", "https"):
         raise InvalidInput("", f"--url: {url!r} is not an http(s) URL")
 
     async def asked() -> T:
@@ -104,14 +109,19 @@ def _parsed(arguments: Sequence[str], properties: dict[str, Any]) -> dict[str, A
             given[name] = value
             continue
         try:
-            given[name] = json.loads(value)
+            given[name] = parse(value.encode())
         except ValueError:
             given[name] = [value] if schema.get("type") == "array" else value
     return given
 
 
 def _text(result: dict[str, Any]) -> str:
-    return "\n".join(str(obj(block).get("text", "")) for block in arr(result.get("content")))
+    return _printable("\n".join(str(obj(block).get("text", "")) for block in arr(result.get("content"))))
+
+
+def _printable(text: str) -> str:
+    """Without what would steer a terminal: the text may be anybody's."""
+    return "".join(character for character in text if character.isprintable() or character == "\n")
 
 
 def _pretty(answer: object) -> str:

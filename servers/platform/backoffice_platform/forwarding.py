@@ -11,14 +11,18 @@ from mcp_types import INVALID_PARAMS, CallToolRequestParams, Tool
 from backoffice_platform.registry import Member, Registry
 from backoffice_platform.wire import UpstreamFailed
 from backoffice_shared.deadline import remaining
-from backoffice_shared.errors import BackendUnavailable, BackofficeError, CircuitOpen, OutcomeUnknown
+from backoffice_shared.errors import BackendUnavailable, BackofficeError, CircuitOpen, OutcomeUnknown, TooLarge
+from backoffice_shared.http.guarded import SLOW
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.mcp.strict import refused
-from backoffice_shared.mcp.timed import remaining_ms
+
+LARGEST_RESULT = 256 * 1024
+"""Bytes of a result on the wire. Ours are far below; what is beyond is of no use to a model."""
 
 
-async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -> HandlerResult:
+async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx, *, deadline: float) -> HandlerResult:
+    """`deadline` is what a call may take here at most, in seconds."""
     found = registry.find(params.name)
     if found is None:
         raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:64]}")
@@ -26,12 +30,13 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx) -
     if (wait := member.breaker.admit()) is not None:
         return refused(CircuitOpen(member.name, "has been failing and is left alone for a while", retry_after=wait))
     breaker, era = member.breaker, member.breaker.era
-    seconds = _timeout(member.upstream.timeout)
+    longest = min(member.upstream.timeout, deadline)
+    seconds = _timeout(longest)
     try:
         result = await _call(member, tool, ctx, seconds)
     except UpstreamFailed as failure:
-        if failure.late and seconds < member.upstream.timeout:
-            breaker.forget(era)  # the caller was in a hurry: that says nothing about the upstream
+        if failure.large or (failure.late and seconds < SLOW * longest):
+            breaker.forget(era)  # that the caller asked for much, or was in a hurry, says nothing about the upstream
         else:
             breaker.record(era, failed=True, slow=False, connected=failure.sent)
         registry.doubt(member)
@@ -52,17 +57,17 @@ async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[st
     meta = obj(given.pop("_meta", None))
     given["name"] = tool.name.removeprefix(member.upstream.prefix)
     capabilities = ctx.session.client_capabilities
+    declared = None if capabilities is None else capabilities.model_dump(by_alias=True, mode="json", exclude_none=True)
     return await member.client.request(
         "tools/call",
         given,
         timeout=seconds,
         meta=meta,
-        capabilities={}
-        if capabilities is None
-        else capabilities.model_dump(by_alias=True, mode="json", exclude_none=True),
+        capabilities=declared,
         schema=tool.input_schema,
         progress=ctx.session.report_progress if "progressToken" in meta else None,
-        deadline_ms=remaining_ms(),
+        deadline_ms=max(1, int(0.95 * seconds * 1000)),  # so that a partial answer is here before we stop waiting
+        largest=LARGEST_RESULT,
     )
 
 
@@ -81,6 +86,8 @@ def _told(member: Member, tool: Tool, params: CallToolRequestParams, failure: Up
             f"{failure}: the call may or may not have been carried out",
             idempotency_key=key if isinstance(key, str) else None,
         )
+    if failure.large:
+        return TooLarge(member.name, str(failure))
     return BackendUnavailable(
         member.name, f"{failure}. The other tools work", hint="Try again in a moment, or go on without it"
     )

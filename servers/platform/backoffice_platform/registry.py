@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,21 +18,25 @@ from typing import Any
 import httpx
 from mcp.server.subscriptions import SubscriptionBus, ToolsListChanged
 from mcp.shared.exceptions import MCPError
-from mcp_types import ListToolsResult, Tool, ToolAnnotations
+from mcp.shared.inbound import find_invalid_x_mcp_header
+from mcp_types import Tool, ToolAnnotations
 from pydantic import ValidationError
 
 from backoffice_platform.upstreams import Upstream
 from backoffice_platform.wire import UpstreamFailed, WireClient
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.http.guarded import Breaker
+from backoffice_shared.jsonvalues import obj
 
 log = logging.getLogger("backoffice.registry")
 
 LIST_TIMEOUT = 5.0
 MOST_PAGES = 50
+MOST_TOOLS = 2_000
+LONGEST_DESCRIPTION = 8_000  # characters
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 PATIENCE = 1.0  # at the start: who has not listed its tools by then appears later
-SOONEST_REFRESH = 5.0  # however short an upstream says its list is good for
-LATEST_REFRESH = 60.0
+REFRESH = 60.0
 RETRY_FIRST, RETRY_AT_MOST = 0.5, 15.0  # while an upstream does not answer
 
 
@@ -138,20 +143,19 @@ class Registry:
             if member.failure is None:
                 pause = RETRY_FIRST
             try:
-                async with asyncio.timeout(pause if member.failure else LATEST_REFRESH):
+                async with asyncio.timeout(pause if member.failure else REFRESH):
                     await wanted.wait()
             except TimeoutError:
-                pass
+                pause = min(RETRY_AT_MOST, 2 * pause)
             wanted.clear()
-            pause = min(RETRY_AT_MOST, 2 * pause)
 
     async def _refresh(self, member: Member) -> None:
         try:
             tools = await self._list(member)
-        except (UpstreamFailed, MCPError, ValidationError) as error:
+        except (UpstreamFailed, MCPError) as error:
             if member.failure is None:
                 log.warning("%s: its tools cannot be listed: %s", member.name, error)
-            member.failure = "it answered no valid list" if isinstance(error, ValidationError) else str(error)
+            member.failure = str(error)
             return
         if member.failure is not None:
             log.warning("%s is back", member.name)
@@ -165,16 +169,37 @@ class Registry:
         tools: dict[str, Tool] = {}
         params: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            page = ListToolsResult.model_validate(
-                await member.client.request("tools/list", params, timeout=LIST_TIMEOUT)
-            )
-            for tool in page.tools:
-                name = member.upstream.prefix + tool.name
-                tools[name] = tool if name == tool.name else tool.model_copy(update={"name": name})
-            if page.next_cursor is None:
+            page = await member.client.request("tools/list", params, timeout=LIST_TIMEOUT)
+            if not isinstance(page.get("tools"), list):
+                raise UpstreamFailed("it answered no valid list", sent=True)
+            for wire in page["tools"]:
+                if (tool := _acceptable(member, wire)) is not None:
+                    tools[tool.name] = tool
+            if not isinstance(cursor := page.get("nextCursor"), str) or len(tools) > MOST_TOOLS:
                 return tools
-            params = {"cursor": page.next_cursor}
+            params = {"cursor": cursor}
         raise UpstreamFailed(f"its list of tools has more than {MOST_PAGES} pages", sent=True)
+
+
+def _acceptable(member: Member, wire: object) -> Tool | None:
+    """A tool as we list it, under its public name; None when it could harm those who read or call it.
+
+    One bad tool costs itself, never the list. Clients of the 2025 era take only objects for output schemas.
+    """
+    try:
+        tool = Tool.model_validate(wire)
+    except ValidationError:
+        log.warning("%s: a tool is left out: it is not valid", member.name)
+        return None
+    name = member.upstream.prefix + tool.name
+    if not _NAME.fullmatch(name) or len(tool.description or "") > LONGEST_DESCRIPTION:
+        log.warning("%s: a tool is left out: its name or description cannot be shown to a model", member.name)
+        return None
+    if find_invalid_x_mcp_header(tool.input_schema) is not None:
+        log.warning("%s: %s is left out: it asks for a header that cannot be sent", member.name, name)
+        return None
+    output = tool.output_schema if obj(tool.output_schema).get("type") == "object" else None
+    return tool.model_copy(update={"name": name, "output_schema": output})
 
 
 async def _all(events: Sequence[asyncio.Event], *, within: float) -> None:

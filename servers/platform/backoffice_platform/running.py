@@ -17,7 +17,7 @@ from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import read_upstreams
 from backoffice_shared.mcp.audited import open_sink
 from backoffice_shared.mcp.main import read_settings, say
-from backoffice_shared.mcp.serving import address, bind, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import environment
 
@@ -31,8 +31,8 @@ class Plan:
     sandbox: str | None
     upstreams: Path | None
     stdio: bool
-    customers: int
-    seed: int
+    customers: int = 50
+    seed: int = 7
 
 
 def up(plan: Plan) -> None:
@@ -44,7 +44,7 @@ async def _up(plan: Plan) -> None:
     log_to_stderr(settings.log_level)
     listed = None if plan.upstreams is None else read_upstreams(plan.upstreams)
     # Taken before anything that takes time, so that a port in use is said at once.
-    listening = None if plan.stdio else bind(settings.host, settings.port)
+    listening = None if plan.stdio else listen(settings)
     sink = open_sink(settings.audit_file)
     async with AsyncExitStack() as stack:
         if listed is not None:

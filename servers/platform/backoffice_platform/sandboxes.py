@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from backoffice_platform.installed import all_sandboxes
-from backoffice_shared.mcp.serving import bind
+from backoffice_shared.mcp.serving import address, bind
 from backoffice_shared.sandbox.certificate import make_certificate
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.directory import describe
@@ -47,14 +47,14 @@ async def serve_sandboxes(company: Company, *, host: str, port: int, say: Callab
         directory, *rest = sockets
         plain, secure = rest[: len(sandboxes)], rest[len(sandboxes) :]
         entries = {
-            name: describe(sandbox, f"http://{_address(http)}", f"https://{_address(https)}")
+            name: describe(sandbox, _address(host, http), _address(host, https, scheme="https"))
             for (name, sandbox), http, https in zip(sandboxes.items(), plain, secure, strict=True)
         }
         index = Starlette(routes=[Route("/", _index({"company": company.name, "vendors": entries}))])
         servers = [(_server(index), directory)]
         servers += [(_server(app), sock) for app, sock in zip(sandboxes.values(), plain, strict=True)]
         servers += [(_server(app, certificate, key), s) for app, s in zip(sandboxes.values(), secure, strict=True)]
-        _table(company, sandboxes, entries, _address(directory), certificate, say)
+        _table(company, sandboxes, entries, _address(host, directory), certificate, say)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _stop, [server for server, _ in servers])
@@ -79,7 +79,7 @@ def _table(
         say(f"{name:10} {entries[name]['url']!s:24} {entries[name]['https_url']!s:25} {credentials}")
     say("")
     say(f"For HTTPS, trust {certificate}")
-    say(f"Directory http://{directory}   use it: backoffice up --sandbox http://{directory}")
+    say(f"Directory {directory}   use it: backoffice up --sandbox {directory}")
     first = next(iter(entries.values()))["url"] if entries else ""
     say(f"Faults    curl -X PUT {first}/_sandbox/faults -d '{{\"throttle\": 0.5}}'")
 
@@ -91,14 +91,19 @@ def _index(content: dict[str, object]) -> Callable[[Request], Response]:
 def _server(app: ASGIApp, certificate: Path | None = None, key: Path | None = None) -> _Side:
     return _Side(
         uvicorn.Config(
-            app, access_log=False, log_level="critical", lifespan="off", ssl_certfile=certificate, ssl_keyfile=key
+            app,
+            access_log=False,
+            log_level="critical",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
     )
 
 
-def _address(listening: socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"{host}:{port}"
+def _address(host: str, listening: socket, *, scheme: str = "http") -> str:
+    return address(host, listening, scheme=scheme, path="")
 
 
 def _stop(servers: list[_Side]) -> None:

@@ -7,7 +7,6 @@ Source: the Streamable HTTP transport of https://modelcontextprotocol.io/specifi
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from itertools import count
 from typing import Any
@@ -20,23 +19,13 @@ from opentelemetry.propagate import inject
 
 from backoffice_shared import __version__
 from backoffice_shared.http.outcome import Outcome, of_error
-from backoffice_shared.jsonvalues import compact, obj
+from backoffice_shared.jsonvalues import compact, obj, parse
 from backoffice_shared.mcp.timed import DEADLINE_META
 
 VERSION = "2026-07-28"
 LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
 _NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-_OWN_TO_THE_HOP = {
-    PROTOCOL_VERSION_META_KEY,
-    CLIENT_INFO_META_KEY,
-    CLIENT_CAPABILITIES_META_KEY,
-    DEADLINE_META,
-    "progressToken",
-    "progress_token",
-    "traceparent",
-    "tracestate",
-    "baggage",
-}
+_OWN_TO_THE_HOP = {PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY}
 _CLIENT_INFO = {"name": "backoffice-platform", "version": __version__}
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
@@ -45,13 +34,14 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 class UpstreamFailed(Exception):  # noqa: N818 - it is what happened
     """No usable answer. `sent`: the request may have reached the upstream, which may have carried it out.
 
-    `late`: the time given to it was up.
+    `late`: the time given to it was up. `large`: it answered more than we carry.
     """
 
-    def __init__(self, reason: str, *, sent: bool, late: bool = False) -> None:
+    def __init__(self, reason: str, *, sent: bool, late: bool = False, large: bool = False) -> None:
         super().__init__(reason)
         self.sent = sent
         self.late = late
+        self.large = large
 
 
 class WireClient:
@@ -71,6 +61,7 @@ class WireClient:
         schema: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         deadline_ms: int | None = None,
+        largest: int = LARGEST_ANSWER,
     ) -> dict[str, Any]:
         """The JSON-RPC result. Cancelling hangs up, which cancels the upstream's work. `timeout` is in seconds.
 
@@ -81,7 +72,7 @@ class WireClient:
             UpstreamFailed: it gave no usable answer.
         """
         identity = next(self._ids)
-        sent_meta = {key: value for key, value in (meta or {}).items() if key not in _OWN_TO_THE_HOP}
+        sent_meta = {key: value for key, value in (meta or {}).items() if _goes_along(key)}
         sent_meta |= {
             PROTOCOL_VERSION_META_KEY: VERSION,
             CLIENT_INFO_META_KEY: _CLIENT_INFO,
@@ -99,7 +90,7 @@ class WireClient:
         request.extensions["timeout"] = {"connect": min(timeout, 5.0), "read": timeout, "write": timeout, "pool": 5.0}
         try:
             async with asyncio.timeout(timeout):
-                reply = await self._exchange(request, identity, progress)
+                reply = await self._exchange(request, identity, progress, largest)
         except TimeoutError as error:
             raise UpstreamFailed(f"no answer within {timeout:g} s", sent=True, late=True) from error
         except httpx.TransportError as error:
@@ -110,21 +101,28 @@ class WireClient:
             raise UpstreamFailed("the answer was not MCP", sent=True) from error
         return _result(reply)
 
-    async def _exchange(self, request: httpx.Request, identity: int, progress: Progress | None) -> dict[str, Any]:
+    async def _exchange(
+        self, request: httpx.Request, identity: int, progress: Progress | None, largest: int
+    ) -> dict[str, Any]:
         response = await self._transport.handle_async_request(request)
         try:
             if response.headers.get("content-type", "").startswith("text/event-stream"):
-                return await _read_events(response, identity, progress)
+                return await _read_events(response, identity, progress, largest)
             content = bytearray()
             async for chunk in response.aiter_bytes():
                 content += chunk
-                _bound(len(content))
-            return obj(json.loads(content))
+                _bound(len(content), largest)
+            return _message(bytes(content), response.status_code)
         finally:
             await response.aclose()
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def _goes_along(key: str) -> bool:
+    """Of a caller's `_meta`, what the protocol defines. Anything else may be meant for us alone."""
+    return key.startswith("io.modelcontextprotocol/") and key not in _OWN_TO_THE_HOP
 
 
 def _headers(method: str, params: Mapping[str, Any], schema: Mapping[str, Any] | None) -> dict[str, str]:
@@ -141,10 +139,12 @@ def _headers(method: str, params: Mapping[str, Any], schema: Mapping[str, Any] |
     return headers
 
 
-async def _read_events(response: httpx.Response, identity: int, progress: Progress | None) -> dict[str, Any]:
+async def _read_events(
+    response: httpx.Response, identity: int, progress: Progress | None, largest: int
+) -> dict[str, Any]:
     """The reply among the events of this answer; progress on the way is passed on."""
-    async for event in _events(response):
-        message = obj(json.loads(event))
+    async for event in _events(response, largest):
+        message = obj(parse(event))
         if message.get("id") == identity and ("result" in message or "error" in message):
             return message
         if progress is not None and message.get("method") == "notifications/progress":
@@ -155,27 +155,52 @@ async def _read_events(response: httpx.Response, identity: int, progress: Progre
     return {}
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[str]:
+async def _events(response: httpx.Response, largest: int) -> AsyncIterator[bytes]:
     """The data of each server-sent event. https://html.spec.whatwg.org/multipage/server-sent-events.html"""
-    data: list[str] = []
-    received = 0
-    async for line in response.aiter_lines():
-        received += len(line)
-        _bound(received)
-        if line.startswith("data:"):
-            data.append(line[5:].removeprefix(" "))
+    data: list[bytes] = []
+    async for line in _lines(response, largest):
+        if line.startswith(b"data:"):
+            data.append(line[5:].removeprefix(b" "))
         elif not line and data:
-            yield "\n".join(data)
+            yield b"\n".join(data)
             data = []
+
+
+async def _lines(response: httpx.Response, largest: int) -> AsyncIterator[bytes]:
+    """Lines that end with CR LF, LF or CR; all of them together are bounded, also while the first has no end."""
+    received, rest = 0, b""
+    async for chunk in response.aiter_bytes():
+        received += len(chunk)
+        _bound(received, largest)
+        *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        for line in lines:
+            yield line
+    if rest:
+        yield rest
 
 
 def _number(value: object) -> float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _bound(size: int) -> None:
-    if size > LARGEST_ANSWER:
-        raise ValueError("the answer is too large")
+def _bound(size: int, largest: int) -> None:
+    if size > largest:
+        raise UpstreamFailed(f"its answer is larger than {largest:,} bytes. Ask for less", sent=True, large=True)
+
+
+def _message(content: bytes, status: int) -> dict[str, Any]:
+    """The JSON-RPC message in an answer, whatever its HTTP status."""
+    try:
+        message = obj(parse(content))
+    except (ValueError, RecursionError):
+        message = {}
+    if "result" not in message and "error" not in message and status >= 400:
+        raise UpstreamFailed(f"it answered {status}", sent=status not in _REFUSED_UNREAD)
+    return message
+
+
+_REFUSED_UNREAD = {401, 403, 404, 405, 406, 413, 415, 421}
+"""What a server says before it looks at the request's body."""
 
 
 def _result(reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import sys
@@ -17,9 +18,13 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 from opentelemetry import trace
 
+from backoffice_shared.errors import InvalidInput
 from backoffice_shared.jsonvalues import compact, encodable
 from backoffice_shared.mcp.outcome import CallOutcome, outcome_of
 from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.metrics import AUDIT_FAILURES
+
+log = logging.getLogger("backoffice.audit")
 
 LONGEST = 200  # characters of one argument that are recorded
 
@@ -40,8 +45,17 @@ class JsonLines:
 
 
 def open_sink(file: Path | None) -> JsonLines:
-    """Append to `file`; without one, write to standard error."""
-    return JsonLines(sys.stderr if file is None else file.open("a", encoding="utf-8"))
+    """Append to `file`; without one, write to standard error.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    if file is None:
+        return JsonLines(sys.stderr)
+    try:
+        return JsonLines(file.open("a", encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput("", f"the audit file {file} cannot be written: {error.strerror}") from None
 
 
 class Audited:
@@ -67,7 +81,7 @@ class Audited:
             became, error_code = CallOutcome("error", type(error).__name__)
             raise
         finally:
-            self._sink.write(
+            self._write(
                 {
                     "v": 1,
                     "seq": next(self._seq),
@@ -83,6 +97,14 @@ class Audited:
                     "trace_id": _trace_id(),
                 }
             )
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        """What was done stays done when its record cannot be kept: the caller learns of the one, the operator of the other."""
+        try:
+            self._sink.write(record)
+        except OSError as error:
+            AUDIT_FAILURES.labels(self._server).inc()
+            log.error("the audit cannot be written (%s): a record of %s is lost", error.strerror, record["tool"])
 
 
 _SECRET_NAME = re.compile(r"token|secret|password|passwd|api[_-]?key|authorization|credential", re.IGNORECASE)

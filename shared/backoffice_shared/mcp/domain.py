@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,7 +89,11 @@ class Reachable:
 
 
 async def configured(domain: Domain, settings: Settings, environment: Mapping[str, str]) -> Reachable:
-    """The vendors whose credentials and options are configured. `environment` is ours, without the prefix."""
+    """The vendors whose credentials and options are configured. `environment` is ours, without the prefix.
+
+    Raises:
+        BackofficeError: something is configured that cannot be used.
+    """
     source: CredentialSource = (
         EnvironmentCredentials(environment) if settings.secrets_dir is None else FileCredentials(settings.secrets_dir)
     )
@@ -104,6 +109,8 @@ async def configured(domain: Domain, settings: Settings, environment: Mapping[st
         if usable is None or not (base_url or all(options.values())):
             missing.append(Missing(vendor, _needs(backend, settings)))
             continue
+        if base_url and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
+            raise InvalidInput("", f"BACKOFFICE_{backend.name.upper()}_BASE_URL: {base_url!r} is not an http(s) URL")
         if usable in vendor.deprecated:
             warnings.append(f"{backend.title}: {vendor.deprecated[usable]}")
         reached.append(Reach(vendor, base_url or backend.base_url.format(**options), source, wire))
@@ -130,10 +137,11 @@ def served_elsewhere(domain: Domain, directory: Mapping[str, Mapping[str, object
     for vendor in domain.vendors:
         entry = directory.get(vendor.backend.name)
         credentials = entry.get("credentials") if entry is not None else None
-        if entry is None or not isinstance(credentials, Mapping):
+        url = entry.get("url") if entry is not None else None
+        if not isinstance(url, str) or not isinstance(credentials, Mapping):
             raise InvalidInput("", f"that sandbox does not serve {vendor.backend.title}")
         given = {str(name): str(value) for name, value in credentials.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        reached.append(Reach(vendor, str(entry["url"]), _given(given, vendor), wire))
+        reached.append(Reach(vendor, url, _given(given, vendor), wire))
     return Reachable(reached)
 
 

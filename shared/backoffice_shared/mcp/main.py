@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 import click
 from pydantic import ValidationError
 
-from backoffice_shared.errors import InvalidInput
+from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.mcp.audited import open_sink
 from backoffice_shared.mcp.domain import Domain, Reachable, configured, sandboxed, served_elsewhere
 from backoffice_shared.mcp.server import announce, domain_server
-from backoffice_shared.mcp.serving import address, bind, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import FEWEST, MOST, Company
 from backoffice_shared.sandbox.directory import read_directory
 from backoffice_shared.settings import Settings, environment
@@ -105,7 +105,7 @@ def domain_main(domain: Domain) -> None:
             if not http:
                 await serve_stdio(server)
                 return
-            listening = bind(settings.host, settings.port)
+            listening = listen(settings)
             where = address(settings.host, listening)
             await serve_http(server, settings, listening, started=lambda: say(f"MCP at {where}"))
 
@@ -118,7 +118,7 @@ def guarded(main: Callable[[], None]) -> None:
     """Run `main`; what the operator got wrong is one line and exit code 2."""
     try:
         main()
-    except InvalidInput as error:
+    except BackofficeError as error:
         say(f"Error: {error}")
         sys.exit(BAD_USE)
     except KeyboardInterrupt:

@@ -149,6 +149,22 @@ def freeze_heap() -> None:
     gc.set_threshold(20_000, 50, 100)
 
 
+def listen(settings: Settings) -> socket.socket:
+    """The socket that callers connect to.
+
+    Raises:
+        InvalidInput: the address cannot be used, or would open everything to everybody.
+    """
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.allow_unauthenticated:
+        raise InvalidInput(
+            "",
+            f"listening on {settings.host} would let everybody who can reach it call every tool",
+            hint="Listen on 127.0.0.1, or, where the network itself keeps strangers out, set "
+            "BACKOFFICE_ALLOW_UNAUTHENTICATED=true",
+        )
+    return bind(settings.host, settings.port)
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one.
 
@@ -164,16 +180,18 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InvalidInput(
-            "", f"cannot listen on {host}:{port}: {error.strerror or error}", hint="Choose another one with --port"
+            "",
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
+            hint="Choose another address with --host or --port",
         ) from None
     listening.setblocking(False)  # noqa: FBT003
     return listening
 
 
-def address(host: str, listening: socket.socket) -> str:
+def address(host: str, listening: socket.socket, *, scheme: str = "http", path: str = PATH) -> str:
     """Where a client on this machine connects. A wildcard is where we listen, not where anybody is."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{name}:{listening.getsockname()[1]}{PATH}"
+    return f"{scheme}://{name}:{listening.getsockname()[1]}{path}"
 
 
 async def serve_http(

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
 
-from backoffice_shared.deadline import remaining, within
+from backoffice_shared.deadline import within
 from backoffice_shared.errors import BackofficeError, DeadlineExceeded, OutcomeUnknown
 from backoffice_shared.mcp.policy import Ctx, Effect
 from backoffice_shared.mcp.strict import refused
@@ -50,11 +50,5 @@ def _asked(params: Mapping[str, object] | None) -> float:
     meta = (params or {}).get("_meta")
     asked = meta.get(DEADLINE_META) if isinstance(meta, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     if isinstance(asked, int | float) and not isinstance(asked, bool) and asked > 0:
-        return asked / 1000
+        return min(asked, 1_000_000_000) / 1000
     return float("inf")
-
-
-def remaining_ms() -> int | None:
-    """What is left for a server further down; None when there is no bound."""
-    left = remaining()
-    return None if left == float("inf") else max(1, int(left * 1000))

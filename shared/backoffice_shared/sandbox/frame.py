@@ -52,7 +52,7 @@ class Faults(BaseModel):
     drop_after_commit: float = _Rate
     malformed: float = _Rate
     wrong_types: float = _Rate
-    seconds: float = Field(default=2.0, ge=0)
+    seconds: float = Field(default=2.0, ge=0, le=86_400)
     retry_after: int = Field(default=1, ge=0)
     stale_search: bool = False
     plan: list[Fault] = []
@@ -167,6 +167,9 @@ class VendorSandbox:
 
     async def _control(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        if scope["path"] != "/_sandbox/faults":
+            await JSONResponse({"error": "the switches are at /_sandbox/faults"}, 404)(scope, receive, send)
+            return
         if request.method == "PUT" and scope["path"] == "/_sandbox/faults":
             try:
                 self.faults = Faults.model_validate_json(await request.body())
