@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
 from backoffice_shared.credentials.source import Credential
+from backoffice_shared.jsonvalues import obj, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,25 @@ def by_status(response: httpx.Response) -> Failure | None:
     """The failure of a vendor that means what its status says, and `Retry-After` in seconds."""
     if response.status_code < 400:
         return None
-    wait = response.headers.get("retry-after", "")
     sentence = f"answered {response.status_code} {response.reason_phrase}".rstrip()
-    return Failure(response.status_code, sentence, float(wait) if wait.isdecimal() else None)
+    return Failure(response.status_code, sentence, seconds(response.headers.get("retry-after")))
+
+
+def seconds(value: object) -> float | None:
+    """A number of seconds, or of requests, as vendors write them into headers; None for what is none."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def wire_of(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object in an answer; empty when there is none."""
+    try:
+        return obj(parse(response.content))
+    except (ValueError, RecursionError):
+        return {}
 
 
 def no_allowance(_response: httpx.Response) -> Allowance | None:

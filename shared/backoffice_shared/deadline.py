@@ -20,6 +20,12 @@ def remaining() -> float:
     return at - clock.now()
 
 
+def deadline() -> float:
+    """When the current call must have ended, on its clock; infinite when nobody set a deadline."""
+    set_by = _deadline.get()
+    return float("inf") if set_by is None else set_by[1]
+
+
 @contextmanager
 def within(seconds: float, clock: Clock | None = None) -> Generator[None]:
     """Give the block at most `seconds`: an outer deadline that is sooner stays in force."""

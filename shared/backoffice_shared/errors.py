@@ -11,7 +11,8 @@
     │   ├── DeadlineExceeded  not within the time the call had left
     │   ├── CircuitOpen       it failed so often lately that we did not ask
     │   └── MalformedAnswer   it answered something that it should not
-    └── OutcomeUnknown        a write was sent and no answer came: look before repeating it
+    ├── OutcomeUnknown        a write was sent and no answer came: look before repeating it
+    └── Faulty                a fault of ours, whose details are in the log
 
 `str(error)` is a sentence for a model. It never holds a secret, a header or a stack trace.
 """
@@ -99,6 +100,10 @@ class CircuitOpen(BackendUnavailable):
 class MalformedAnswer(BackendUnavailable):
     code = "malformed_answer"
     retryable = False
+
+
+class Faulty(BackofficeError):  # noqa: N818
+    code = "internal_error"
 
 
 class OutcomeUnknown(BackofficeError):  # noqa: N818

@@ -25,12 +25,16 @@ ItemT = TypeVar("ItemT", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Chunk(Generic[ItemT]):
-    """One page of one backend. `next` is that backend's own cursor, None at the end; `total` where it says."""
+    """One page of one backend. `next` is that backend's own cursor, None at the end; `total` where it says.
+
+    `capped`: there is more, which the backend gives nobody.
+    """
 
     items: list[ItemT]
     next: str | None = None
     total: int | None = None
     estimated: bool = False
+    capped: bool = False
 
 
 Fetch = Callable[[str | None, int], Awaitable[Chunk[ItemT]]]
@@ -40,6 +44,10 @@ Fetch = Callable[[str | None, int], Awaitable[Chunk[ItemT]]]
 # None: it has no more.
 _Place = tuple[str | None, int, int] | None
 _PLACES = TypeAdapter(dict[str, _Place])
+
+
+MOST_ROUNDS = 6
+"""How often one call asks a backend for another page, when what it gives is not what is looked for."""
 
 
 class Cursors:
@@ -159,8 +167,11 @@ async def merge(
     merged = _Merged(feeds)
     await merged.load([name for name, feed in feeds.items() if feed.place is not None])
     first = merged.pages
+    rounds = 0
     while len(merged.rows) < limit:
         if waiting := merged.waiting():
+            if (rounds := rounds + 1) > MOST_ROUNDS:
+                break
             await merged.load(waiting)
         elif not merged.take(order):
             break
@@ -172,7 +183,7 @@ async def merge(
     counts = [page.total for page in first if page.total is not None]
     total = sum(counts) if counts and not cursor else None
     page = Page(
-        next_cursor=resume(len(merged.rows)) if has_more or merged.errors else None,
+        next_cursor=cursors.write(question, merged.places()) if has_more or merged.errors else None,
         has_more=has_more,
         total=total,
         total_is_estimate=None
@@ -183,6 +194,7 @@ async def merge(
         f"{name}: {'nothing' if name not in merged.answered else 'not all'} of it is in here; page.next_cursor asks it again"
         for name in merged.errors
     ]
+    notes += [f"{name} finds no more than these: narrow the search to see the others" for name in merged.capped]
     listing = Listing[ItemT](page=page, items=merged.rows, sources=list(merged.sources.values()), notes=notes)
     return listing.resumed_by(resume)
 
@@ -193,16 +205,18 @@ class _Merged(Generic[ItemT]):
     def __init__(self, feeds: Mapping[str, _Feed[ItemT]]) -> None:
         self._feeds = feeds
         self.rows: list[ItemT] = []
-        self.trail = [self._places()]
+        self.trail = [self.places()]
         self.pages: list[Chunk[ItemT]] = []
         self.sources: dict[str, Source] = {}
         self.errors: dict[str, BackofficeError] = {}
         self.answered: set[str] = set()
+        self.capped: set[str] = set()
 
     async def load(self, names: list[str]) -> None:
         answers = await fan_out({name: self._feeds[name].load for name in names})
         self.errors |= answers.errors
         self.answered |= answers.values.keys()
+        self.capped |= {name for name, page in answers.values.items() if page.capped}
         self.sources |= {source.backend: source for source in answers.sources}
         self.pages = [*self.pages, *answers.values.values()]
         if not self.answered:
@@ -219,8 +233,8 @@ class _Merged(Generic[ItemT]):
         first = max(heads, key=lambda name: order(heads[name]))
         self.rows.append(heads[first])
         self._feeds[first].take()
-        self.trail.append(self._places())
+        self.trail.append(self.places())
         return True
 
-    def _places(self) -> dict[str, _Place]:
+    def places(self) -> dict[str, _Place]:
         return {name: feed.place for name, feed in self._feeds.items()}

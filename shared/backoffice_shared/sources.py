@@ -7,6 +7,8 @@ A read over several backends asks them at the same time and keeps what it gets. 
 from __future__ import annotations
 
 import asyncio
+import logging
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from backoffice_shared.deadline import remaining, within
-from backoffice_shared.errors import BackofficeError, DeadlineExceeded
+from backoffice_shared.errors import BackofficeError, DeadlineExceeded, Faulty
+
+log = logging.getLogger("backoffice.sources")
 
 T = TypeVar("T")
 
@@ -83,6 +87,11 @@ async def ask(
     except TimeoutError:
         late = DeadlineExceeded(backend, "did not answer in time")
         return late, failed(backend, late)
+    except Exception:
+        reference = secrets.token_hex(4)
+        log.exception("reading from %s failed unexpectedly [%s]", backend, reference)
+        fault = Faulty(backend, f"could not be read by a fault of this server, in its log as {reference}")
+        return fault, failed(backend, fault)
     finally:
         _observed.reset(token)
     return value, Source(backend=backend, status="stale" if seen.stale else "ok", as_of=seen.as_of or _now())

@@ -86,6 +86,36 @@ async def test_the_timeline_is_given_without_the_backend_and_its_rows_come_later
         assert len(seen) == expected
 
 
+async def test_a_system_that_could_not_say_who_it_is_has_not_nothing_to_tell():
+    async with office() as at:
+        everything = at.company.tickets_of[KEY_ACCOUNT] + at.company.orders_of[KEY_ACCOUNT]
+        expected = len(everything) + len(at.company.notes_of.get(KEY_ACCOUNT, []))
+        at.broken("shopify", error=1.0)
+        page = await at.ask("get_customer_timeline", customer_id=ROSA, limit=50)
+        assert "shopify" in page["notes"][0]
+        seen = {row["id"] for row in page["items"]}
+        at.broken("shopify")
+        while page["page"].get("next_cursor"):
+            page = await at.ask("get_customer_timeline", customer_id=ROSA, limit=50, cursor=page["page"]["next_cursor"])
+            seen |= {row["id"] for row in page["items"]}
+        assert len(seen) == expected
+
+
+async def test_a_shop_that_is_down_is_not_a_customer_without_orders():
+    async with office() as at:
+        at.broken("shopify", error=1.0)
+        assert (await at.refusal("search_orders", customer_id=ROSA)).startswith("Shopify: ")
+
+
+async def test_a_ticket_is_repeated_with_the_same_words_whichever_systems_answer():
+    async with office() as at:
+        ticket = {"customer_id": "shopify:customer:700001", "subject": "Same", "body": "Same"}
+        first = await at.ask("create_ticket", **ticket, idempotency_key="same-words")
+        at.broken("hubspot", error=1.0)
+        again = await at.ask("create_ticket", **ticket, idempotency_key="same-words")
+        assert (again["ticket_id"], again["replayed"]) == (first["ticket_id"], True)
+
+
 @every_fault()
 async def test_a_tool_with_one_backend_refuses_with_a_sentence_and_a_code(faults: dict[str, Any], code: str):
     async with office(deadline=2.0) as at:
@@ -150,6 +180,37 @@ async def test_malformed_arguments_are_refused_with_the_name_of_what_is_wrong(ar
         sentence = await at.refusal("get_customers", **arguments)
         assert sentence.split(":")[0].split(".")[0] in {"customer_ids", "include", "fields", "__proto__"}
         assert not any(sandbox.requests for sandbox in at.sandboxes.values())
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("find_customers", {"identifiers": ["@." * 800 + " x"]}),
+        ("find_customers", {"identifiers": ["x" * 70_000 + "@b.cc"]}),
+        ("search_orders", {"email": "mail.example"}),
+        ("search_orders", {"order_number": ""}),
+        ("search_tickets", {"updated_since": "0001-01-01T00:00:00+23:59"}),
+        ("search_orders", {"since": "0001-01-01T00:00:00"}),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused_at_once(tool: str, arguments: dict[str, Any]):
+    async with office() as at:
+        assert (await at.refusal(tool, **arguments)).endswith(".")
+        assert not any(sandbox.requests for sandbox in at.sandboxes.values())
+
+
+async def test_a_search_that_finds_nothing_for_pages_stops_and_goes_on_from_there():
+    async with office(customers=200) as at:
+        page = await at.ask("search_orders", email="nobody@mail.example", limit=1)
+        assert page["items"] == []
+        assert len(at.sandboxes["shopify"].requests) <= 8
+
+
+async def test_a_time_without_a_zone_is_utc():
+    async with office() as at:
+        naive = await at.ask("search_tickets", updated_since="2026-06-01T00:00:00", limit=1)
+        zoned = await at.ask("search_tickets", updated_since="2026-06-01T00:00:00Z", limit=1)
+        assert naive["page"]["total"] == zoned["page"]["total"]
 
 
 @pytest.mark.parametrize(

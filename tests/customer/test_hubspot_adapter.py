@@ -292,7 +292,10 @@ async def test_a_note_is_an_event_with_the_beginning_of_what_was_written() -> No
     [
         ("<div><p>Prefers <b>mornings</b>.</p><p>Tea &amp; cake</p></div>", "Prefers mornings. Tea & cake"),
         ("plain, 3 < 4", "plain, 3 < 4"),
-        ("<p>unfinished", "unfinished"),
+        ("if a<b and c>d then refund", "if a<b and c>d then refund"),
+        ("<p>one</p><p>unfinished", "one unfinished"),
+        ("<p>a <![weird[ y]]> b</p>", "<p>a <![weird[ y]]> b</p>"),
+        ("<a " * 20_000, "<a " * 80),
         ("<script>alert(1)</script>", "alert(1)"),
     ],
 )

@@ -510,7 +510,9 @@ async def test_a_ticket_is_opened_for_somebody_new(desk: Helpdesk) -> None:
 
 async def test_a_ticket_for_a_known_customer_is_theirs_and_may_be_an_internal_note(desk: Helpdesk) -> None:
     person = desk.company.people[5]
-    draft = TicketDraft("Somebody Else", person.email, "Call back", "Asked by phone.", None, (), public=False)
+    draft = TicketDraft(
+        "Call back", "Asked by phone.", None, (), public=False, name="Somebody Else", email=person.email
+    )
     created = await desk.zendesk.create_ticket(draft, KEY)
     got = await desk.zendesk.ticket(created.ticket_id.rpartition(":")[2], CommentPage())
     assert (got.customer_id, got.requester, got.priority) == ("zendesk:user:200006", person.name, None)
@@ -533,7 +535,7 @@ async def test_the_same_key_gives_the_same_ticket_and_says_so(desk: Helpdesk) ->
 
 async def test_a_key_used_for_something_else_is_a_conflict(desk: Helpdesk) -> None:
     await desk.zendesk.create_ticket(DRAFT, KEY)
-    other = TicketDraft(DRAFT.name, DRAFT.email, "Another", DRAFT.body, None, (), public=True)
+    other = TicketDraft("Another", DRAFT.body, None, (), public=True, name=DRAFT.name, email=DRAFT.email)
     with pytest.raises(Conflict, match="idempotency key"):
         await desk.zendesk.create_ticket(other, KEY)
 
@@ -557,7 +559,7 @@ async def test_when_every_answer_is_lost_the_outcome_is_unknown_and_the_key_find
 
 
 async def test_a_ticket_without_a_word_is_refused_in_zendesks_words(desk: Helpdesk) -> None:
-    empty = TicketDraft(DRAFT.name, DRAFT.email, "Nothing", " ", None, (), public=True)
+    empty = TicketDraft("Nothing", " ", None, (), public=True, name=DRAFT.name, email=DRAFT.email)
     with pytest.raises(InvalidInput, match="Description: cannot be blank"):
         await desk.zendesk.create_ticket(empty, KEY)
 

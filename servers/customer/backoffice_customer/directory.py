@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 from backoffice_customer.models import Candidate, Contact, Customer, Link, Match, Preferences, Ref, parse_ref
 from backoffice_customer.ports import People
 from backoffice_shared.envelope import Listing
-from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_shared.errors import BackofficeError, InvalidInput, NotFound
 from backoffice_shared.paging import Cursors, cut
 from backoffice_shared.sources import Source, at_once, fan_out, together
 
@@ -32,9 +32,16 @@ class Person:
     contacts: tuple[Contact, ...]
     numbers: frozenset[str] = frozenset()
     """Of orders and tickets by which they were found."""
+    unasked: Mapping[str, BackofficeError] = field(default_factory=dict[str, BackofficeError])
+    """Systems that may know this person, and why they could not be asked."""
 
     def of(self, system: str) -> list[Contact]:
         return [contact for contact in self.contacts if contact.ref.backend == system]
+
+    @property
+    def own(self) -> Contact:
+        """The record that was asked for: the same whichever systems answer."""
+        return next(contact for contact in self.contacts if contact.ref == self.asked)
 
     @property
     def emails(self) -> tuple[str, ...]:
@@ -72,8 +79,12 @@ class Directory:
         reads = {name: partial(self._systems[name].contacts, ids) for name, ids in natives.items()}
         own = (await fan_out(reads, share=0.5)).or_raise()
         by_ref = {contact.ref: contact for contacts in own.values.values() for contact in contacts}
-        others, sources = await self._others(by_ref.values())
-        found = [Person(ref, self._ranked(_same(by_ref[ref], others))) for ref in asked.values() if ref in by_ref]
+        others, sources, errors = await self._others(by_ref.values())
+        found = [
+            Person(ref, self._ranked(_same(by_ref[ref], others)), unasked=errors)
+            for ref in asked.values()
+            if ref in by_ref
+        ]
         lacking = [text for text, ref in asked.items() if ref not in by_ref]
         return Found(
             people=found,
@@ -104,12 +115,14 @@ class Directory:
         texts = [text for text in dict.fromkeys((*identifiers, *((query,) if query else ()))) if text.strip()]
         if not texts:
             raise InvalidInput("", "give a query or identifiers", hint='For example identifiers=["ada@example.com"]')
+        # An identifier is somebody's or nobody's: what could not be one is not searched for.
+        texts = [text for text in texts if text == query or self._is_exact(text)]
         reads = {name: partial(self._search, name, texts) for name in self._systems}
         answers = (await fan_out(reads, share=0.7)).or_raise()
         contacts = {contact.ref: contact for found in answers.values.values() for contact in found.contacts}
         owners = {ref: number for found in answers.values.values() for ref, number in found.owners.items()}
         # Only one system knows an order or a ticket; the others may know whose it is.
-        others, sources = await self._others(contacts[ref] for ref in owners)
+        others, sources, _ = await self._others(contacts[ref] for ref in owners)
         contacts |= {contact.ref: contact for contact in others}
         people = [_person(self._ranked(group), owners) for group in _grouped(contacts.values())]
         matched: list[tuple[Person, By | None]] = [
@@ -117,7 +130,11 @@ class Directory:
         ]
         found = sorted((_candidate(person, by) for person, by in matched if by is not None), key=_certainty)
         rows, page, resume = cut(
-            found, limit=limit, cursor=cursor, cursors=self._cursors, question=["candidates", query, list(identifiers)]
+            found,
+            limit=limit,
+            cursor=cursor,
+            cursors=self._cursors,
+            question=["candidates", query, list(identifiers), sorted(answers.values)],
         )
         capped = [name for name, found in answers.values.items() if len(found.contacts) >= _MOST]
         notes = [f"{name} has more matches than are shown: ask more precisely" for name in capped]
@@ -140,14 +157,17 @@ class Directory:
         owners = {c.ref: n for n, contacts in zip(numbers.values(), owned, strict=True) for c in contacts}
         return _Hits(list({c.ref: c for contacts in (*found, *owned) for c in contacts}.values()), owners)
 
-    async def _others(self, contacts: Iterable[Contact]) -> tuple[list[Contact], list[Source]]:
+    async def _others(
+        self, contacts: Iterable[Contact]
+    ) -> tuple[list[Contact], list[Source], Mapping[str, BackofficeError]]:
         """What all systems have under the e-mail addresses of these."""
         emails = sorted({email for contact in contacts for email in contact.emails})
         if not emails:
-            return [], []
+            return [], [], {}
         reads = {name: partial(people.contacts_by_email, emails) for name, people in self._systems.items()}
         answers = await fan_out(reads, share=0.5)
-        return [contact for found in answers.values.values() for contact in found], answers.sources
+        found = [contact for contacts in answers.values.values() for contact in contacts]
+        return found, answers.sources, answers.errors
 
     def _ranked(self, contacts: Iterable[Contact]) -> tuple[Contact, ...]:
         order = list(self._systems)
@@ -155,6 +175,9 @@ class Directory:
 
     def _ref(self, text: str) -> Ref:
         return parse_ref(text, {name: people.kind for name, people in self._systems.items()})
+
+    def _is_exact(self, text: str) -> bool:
+        return _is_email(text) or _is_phone(text) or _number(text) is not None or self._maybe_ref(text) is not None
 
     def _maybe_ref(self, text: str) -> Ref | None:
         try:
@@ -234,7 +257,7 @@ def _candidate(person: Person, by: By) -> Candidate:
     seen = [contact.updated_at for contact in person.contacts if contact.updated_at is not None]
     return Candidate(
         customer_id=str(best.ref),
-        name=best.name,
+        name=masked(best.name) if _is_email(best.name) else best.name,
         email_masked=masked(person.emails[0]) if person.emails else None,
         company=next((c.company for c in person.contacts if c.company), None),
         tier=next((c.tier for c in person.contacts if c.tier), None),
@@ -267,12 +290,16 @@ def _certainty(candidate: Candidate) -> tuple[float, str, str]:
 
 def _grouped(contacts: Iterable[Contact]) -> list[list[Contact]]:
     """Records that share an e-mail address, together."""
-    groups: list[list[Contact]] = []
+    group_of: dict[str, list[Contact]] = {}
+    groups: dict[int, list[Contact]] = {}
     for contact in contacts:
-        same = [group for group in groups if any(set(contact.emails) & set(other.emails) for other in group)]
-        groups = [group for group in groups if group not in same]
-        groups.append([*(other for group in same for other in group), contact])
-    return groups
+        known = {id(group): group for email in contact.emails if (group := group_of.get(email)) is not None}
+        joined = [*(other for group in known.values() for other in group), contact]
+        for old in known:
+            del groups[old]
+        groups[id(joined)] = joined
+        group_of |= dict.fromkeys((email for member in joined for email in member.emails), joined)
+    return list(groups.values())
 
 
 def _same(own: Contact, others: Iterable[Contact]) -> list[Contact]:
@@ -285,7 +312,7 @@ def _distinct_phones(phones: Iterable[str]) -> list[str]:
 
 
 def _is_email(text: str) -> bool:
-    return re.fullmatch(r"\S+@\S+\.\S+", text.strip()) is not None
+    return re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@.]+", text.strip()) is not None
 
 
 def _number(text: str) -> str | None:

@@ -6,10 +6,10 @@ Ids say where a thing lives: `hubspot:contact:512`, `zendesk:ticket:4711`, `shop
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from backoffice_shared.envelope import Answer, Listing, Page
 from backoffice_shared.errors import InvalidInput
@@ -169,6 +169,7 @@ class TicketRow(BaseModel):
     sla_due_at: datetime | None = None
     tags: list[str] = []
     url: str | None = None
+    untrusted: Literal[True] = True
 
 
 class Comment(BaseModel):
@@ -200,6 +201,7 @@ class Ticket(Answer):
     updated_at: datetime
     version: str
     url: str | None = None
+    untrusted: Literal[True] = True
     comments: list[Comment] = []
 
 
@@ -282,6 +284,15 @@ class Order(Answer):
 
 # ---------------------------------------------------------------------------------------- parameters of tools
 
+
+def _moment(at: datetime) -> datetime:
+    """Without a zone it is UTC, not wherever this server stands."""
+    if not 1970 <= at.year <= 9998:
+        raise ValueError("the year must be between 1970 and 9998")
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_moment)]
 CustomerId = Annotated[str, Field(min_length=1, max_length=120)]
 TicketId = Annotated[str, Field(min_length=1, max_length=120)]
 OrderId = Annotated[str, Field(min_length=1, max_length=120)]

@@ -31,6 +31,9 @@ class Orders:
             person, who = await self._directory.person(customer_id)
             theirs = {name: tuple(contact.ref.native for contact in person.of(name)) for name in self._shops}
             queries = {name: replace(query, customers=natives) for name, natives in theirs.items() if natives}
+            unasked = [error for name, error in person.unasked.items() if name in self._shops]
+            if not queries and unasked:
+                raise unasked[0]
             if not queries:
                 return Listing[OrderRow](items=[], sources=who, notes=["no shop knows this customer"])
         found = await merge(

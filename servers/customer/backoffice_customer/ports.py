@@ -98,10 +98,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TicketQuery:
-    """All that is given must hold. `emails` are the requester's; any of them will do."""
+    """All that is given must hold. `emails` and `requesters`, the helpdesk's own ids, are one person's; any will do."""
 
     text: str | None = None
     emails: tuple[str, ...] = ()
+    requesters: tuple[str, ...] = ()
     statuses: tuple[TicketStatus, ...] = ()
     priorities: tuple[Priority, ...] = ()
     assignee: str | None = None
@@ -118,15 +119,19 @@ class CommentPage:
 
 @dataclass(frozen=True, slots=True)
 class TicketDraft:
-    """`public`: the customer is told. Otherwise the body is an internal note."""
+    """For `requester`, the helpdesk's own id, or else for whoever has this `name` and `email`.
 
-    name: str
-    email: str
+    `public`: the customer is told. Otherwise the body is an internal note.
+    """
+
     subject: str
     body: str
     priority: Priority | None
     tags: tuple[str, ...]
     public: bool
+    requester: str | None = None
+    name: str = ""
+    email: str = ""
 
 
 OrderSection = Literal["shipments", "payments", "refunds"]

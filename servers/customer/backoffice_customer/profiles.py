@@ -12,7 +12,8 @@ from backoffice_customer.directory import Directory, Person, merged
 from backoffice_customer.models import Contact, Counts, Customers, Event, EventKind
 from backoffice_customer.ports import Desk, History, Shop, Span
 from backoffice_shared.envelope import Listing
-from backoffice_shared.paging import Cursors, merge
+from backoffice_shared.errors import BackofficeError
+from backoffice_shared.paging import Chunk, Cursors, merge
 from backoffice_shared.sources import Source, fan_out, together
 
 _YEAR = timedelta(days=365)
@@ -48,7 +49,12 @@ class Profiles:
         person, sources = await self.directory.person(customer_id)
         asked = {name: history for name, history in self.histories.items() if not kinds or kinds & history.event_kinds}
         found = await merge(
-            {name: partial(history.events, person.contacts, span) for name, history in asked.items()},
+            {
+                name: partial(_unasked, person.unasked[name])
+                if name in person.unasked
+                else partial(history.events, person.contacts, span)
+                for name, history in asked.items()
+            },
             order=lambda event: event.at,
             limit=limit,
             cursor=cursor,
@@ -70,6 +76,11 @@ class Profiles:
         answers = await fan_out(reads)
         known = [counts.model_dump(exclude_none=True) for counts in answers.values.values()]
         return Counts(**{name: value for counts in known for name, value in counts.items()}), answers.sources
+
+
+async def _unasked(error: BackofficeError, _cursor: str | None, _limit: int) -> Chunk[Event]:
+    """Of a system that could not say who the person is there, nobody knows what happened with them."""
+    raise error
 
 
 async def _open_tickets(desk: Desk, who: Contact) -> Counts:

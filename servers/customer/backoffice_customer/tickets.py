@@ -29,11 +29,10 @@ class Tickets:
         who = []
         if customer_id is not None:
             person, who = await self._directory.person(customer_id)
-            if not person.emails:
-                return Listing[TicketRow](
-                    items=[], sources=who, notes=["this customer has no e-mail address on record"]
-                )
-            query = replace(query, emails=person.emails)
+            natives = tuple(contact.ref.native for name in self._desks for contact in person.of(name))
+            if not natives and not person.emails:
+                return Listing[TicketRow](items=[], sources=who, notes=["no helpdesk knows this customer"])
+            query = replace(query, emails=person.emails, requesters=natives)
         found = await merge(
             {name: partial(desk.search_tickets, query) for name, desk in self._desks.items()},
             order=lambda row: row.created_at if query.sort == "created" else row.updated_at,
@@ -58,7 +57,10 @@ class Tickets:
             InvalidInput: the customer has no e-mail address that a ticket could be for.
         """
         person, _ = await self._directory.person(customer_id)
-        if not person.emails:
+        name, desk = next(iter(self._desks.items()))
+        # From the record that was asked for, so that a repetition says the same whichever systems answer.
+        if person.asked.backend == name:
+            return await desk.create_ticket(replace(draft, requester=person.asked.native), key)
+        if not person.own.emails:
             raise InvalidInput("", f"customer {customer_id!r} has no e-mail address: a ticket needs one")
-        desk = next(iter(self._desks.values()))
-        return await desk.create_ticket(replace(draft, name=person.contacts[0].name, email=person.emails[0]), key)
+        return await desk.create_ticket(replace(draft, name=person.own.name, email=person.own.emails[0]), key)

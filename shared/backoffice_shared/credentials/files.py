@@ -31,6 +31,8 @@ class FileCredentials:
         except FileNotFoundError:
             return Credential({}, "none")
         except (OSError, UnicodeDecodeError) as exc:
+            if vendor in self._read:
+                return self._read[vendor][1]  # what was read before may still be good; the vendor will say
             raise MissingCredential("", f"the secrets in {folder} cannot be read ({type(exc).__name__})") from exc
         return known[1]
 

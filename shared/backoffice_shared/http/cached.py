@@ -86,14 +86,10 @@ class Cached(httpx.AsyncBaseTransport):
         except MissingCredential:
             raise
         except (httpx.TransportError, BackofficeError):
-            if kept is not None and age <= 2 * kept.fresh_for + STALE_IF_ERROR:
+            if kept is not None and _stands_in(kept, age):
                 return self._answer(kept, request, age, "stale_if_error")
             raise
-        if (
-            kept is not None
-            and age <= 2 * kept.fresh_for + STALE_IF_ERROR
-            and of_response(self._backend, response) in _STANDS_IN_FOR
-        ):
+        if kept is not None and _stands_in(kept, age) and of_response(self._backend, response) in _STANDS_IN_FOR:
             return self._answer(kept, request, age, "stale_if_error")
         CACHE_REQUESTS.labels(self._backend.name, "miss").inc()
         observe()
@@ -159,6 +155,11 @@ class Cached(httpx.AsyncBaseTransport):
         for task in list(self._refreshing.values()):
             task.cancel()
         await self._inner.aclose()
+
+
+def _stands_in(kept: _Kept, age: float) -> bool:
+    """An old answer, not an old refusal."""
+    return kept.status < 400 and age <= 2 * kept.fresh_for + STALE_IF_ERROR
 
 
 _HOP_BY_HOP = (b"content-encoding", b"content-length", b"transfer-encoding", b"connection")

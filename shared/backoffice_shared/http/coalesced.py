@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from backoffice_shared.deadline import deadline
 from backoffice_shared.errors import DeadlineExceeded
 from backoffice_shared.http.cached import cache_key
 from backoffice_shared.http.call import call_of
@@ -15,6 +16,7 @@ from backoffice_shared.http.call import call_of
 @dataclass(slots=True)
 class _Flight:
     task: asyncio.Task[httpx.Response]
+    until: float
     waiting: int = 0
 
 
@@ -36,11 +38,13 @@ class Coalesced(httpx.AsyncBaseTransport):
         try:
             return await self._join(flight, request)
         except (DeadlineExceeded, httpx.TimeoutException):
-            # The flight had the time of whoever started it; this caller may have more.
-            return await self._inner.handle_async_request(request)
+            if deadline() <= flight.until:
+                raise
+            # The flight had the time of whoever started it, and this caller has more.
+            return await self._join(self._flights.get(key) or self._take_off(key, request), request)
 
     def _take_off(self, key: str, request: httpx.Request) -> _Flight:
-        flight = _Flight(asyncio.create_task(self._fly(request)))
+        flight = _Flight(asyncio.create_task(self._fly(request)), deadline())
         self._flights[key] = flight
         flight.task.add_done_callback(lambda _done: self._land(key, flight))
         return flight

@@ -11,6 +11,7 @@ from backoffice_shared.errors import RateLimited
 from backoffice_shared.http.outcome import Outcome, failure_of, of_response
 
 LONGEST_WAIT = 2.0  # beyond this the caller is better told than kept waiting
+LONGEST_BLOCK = 3600.0  # whatever a vendor says
 PAUSE_UNTOLD = 1.0  # after a 429 that does not say how long
 
 
@@ -25,38 +26,42 @@ class Paced(httpx.AsyncBaseTransport):
         self._blocked_until = 0.0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        wait = self._reserve()
-        if wait > min(LONGEST_WAIT, remaining()):
-            self._tokens += 1  # not taken after all
-            raise RateLimited(self._backend.title, "its request limit is used up for the moment", retry_after=wait)
-        if wait > 0:
-            try:
+        turn = self._take_turn()
+        try:
+            while (wait := max(turn, self._blocked_until) - self._clock.now()) > 0:
+                if wait > min(LONGEST_WAIT, remaining()):
+                    raise RateLimited(
+                        self._backend.title, "its request limit is used up for the moment", retry_after=wait
+                    )
                 await self._clock.sleep(wait)
-            except BaseException:
-                self._tokens += 1
-                raise
+        except BaseException:
+            self._tokens += 1  # not taken after all
+            raise
         response = await self._inner.handle_async_request(request)
         self._learn(response)
         return response
 
-    def _reserve(self) -> float:
-        """Take a token, from the future if need be; return how long until it is there."""
+    def _take_turn(self) -> float:
+        """Take a token, from the future if need be; return when it is there."""
         now = self._clock.now()
         self._tokens = min(self._backend.rate.burst, self._tokens + (now - self._filled_at) * self._per_second)
         self._filled_at = now
         self._tokens -= 1
-        return max(self._blocked_until - now, -self._tokens / self._per_second, 0.0)
+        return now - min(self._tokens, 0.0) / self._per_second
 
     def _learn(self, response: httpx.Response) -> None:
         now = self._clock.now()
         if of_response(self._backend, response) is Outcome.THROTTLED:
             failure = failure_of(self._backend, response)
             asked = failure.retry_after if failure is not None else None
-            self._blocked_until = max(self._blocked_until, now + (PAUSE_UNTOLD if asked is None else asked))
+            self._block(now + (PAUSE_UNTOLD if asked is None else asked))
         elif (allowance := self._backend.allowance(response)) is not None:
-            self._tokens = min(self._tokens, allowance.remaining)
+            self._tokens = min(self._tokens, max(allowance.remaining, 0.0))
             if allowance.remaining <= 0:
-                self._blocked_until = max(self._blocked_until, now + allowance.seconds)
+                self._block(now + allowance.seconds)
+
+    def _block(self, until: float) -> None:
+        self._blocked_until = max(self._blocked_until, min(until, self._clock.now() + LONGEST_BLOCK))
 
     async def aclose(self) -> None:
         await self._inner.aclose()

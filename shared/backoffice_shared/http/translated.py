@@ -46,6 +46,10 @@ class Translated(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(request)
         except httpx.TransportError as error:
             raise self._from_transport(call, error) from error
+        except TooLarge as error:
+            if call.reads:
+                raise
+            raise OutcomeUnknown(self._backend.title, *_unknown(call), idempotency_key=call.key) from error
         except BackofficeError as error:
             error.idempotency_key = error.idempotency_key or call.key
             raise

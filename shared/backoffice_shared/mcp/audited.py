@@ -122,9 +122,9 @@ def redacted(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [redacted(entry, name) for entry in cast("list[Any]", value)[:50]]
     if isinstance(value, str):
-        text = _EMAIL.sub("[email]", value)
-        text = _PHONE.sub("[phone]", text)  # "hubspot:contact:123456789" is an id
-        return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+        # Cut first: the patterns take time that grows faster than the text.
+        text = _PHONE.sub("[phone]", _EMAIL.sub("[email]", value[: 2 * LONGEST]))
+        return text if len(value) <= LONGEST else f"{text[:LONGEST]}… ({len(value)} characters)"
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -17,7 +17,7 @@ from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult, TextC
 from pydantic import BaseModel, ValidationError
 
 from backoffice_shared.errors import BackofficeError, InvalidInput
-from backoffice_shared.jsonvalues import arr, obj
+from backoffice_shared.jsonvalues import arr, compact, obj
 from backoffice_shared.mcp.bounded import fit
 from backoffice_shared.mcp.tool import ToolSpec
 
@@ -56,8 +56,6 @@ class StrictTool(Tool):
             return answered(await self.fn(**given))
         except BackofficeError as error:
             return refused(error)
-        except UnicodeEncodeError:  # what vendors answer is free of these by now, so it came with the arguments
-            return refused(InvalidInput("", "an argument holds half of a character (a lone surrogate)"))
         except (MCPError, ToolError):
             raise
         except Exception as error:
@@ -70,9 +68,12 @@ class StrictTool(Tool):
 
     def _validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
+            compact(arguments).encode()
             return self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
             raise InvalidInput("", _sentence(error), hint=_valid(self.parameters, error)) from None
+        except ValueError:
+            raise InvalidInput("", "an argument holds half of a character, or something that is no number") from None
 
 
 def answered(result: BaseModel) -> CallToolResult:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backoffice_shared.jsonvalues import parse
-from backoffice_shared.mcp.audited import JsonLines, redacted
+from backoffice_shared.mcp.audited import LONGEST, JsonLines, redacted
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,11 @@ def test_what_is_named_like_a_secret_is_not_kept(name: str) -> None:
 )
 def test_addresses_and_numbers_of_people_are_not_kept(text: str, kept: str) -> None:
     assert redacted(text) == kept
+
+
+def test_a_text_of_any_length_takes_no_longer_than_what_is_kept_of_it() -> None:
+    record = redacted({"query": "a" * 1_000_000})
+    assert record == {"query": "a" * LONGEST + "… (1000000 characters)"}
 
 
 def test_a_date_is_kept() -> None:

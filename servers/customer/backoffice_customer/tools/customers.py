@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -17,6 +16,7 @@ from backoffice_customer.models import (
     EventKind,
     Fields,
     Limit,
+    Moment,
 )
 from backoffice_customer.ports import Span
 from backoffice_customer.services import TheDirectory, TheProfiles
@@ -29,7 +29,8 @@ async def find_customers(
     directory: TheDirectory,
     query: Annotated[str, Field(max_length=200, description="Name, company, part of an email")] | None = None,
     identifiers: Annotated[
-        list[str], Field(max_length=25, description="Exact emails, phones, ids, order or ticket numbers")
+        list[Annotated[str, Field(min_length=1, max_length=254)]],
+        Field(max_length=25, description="Exact emails, phones, ids, order or ticket numbers"),
     ]
     | None = None,
     limit: Limit = 10,
@@ -58,8 +59,8 @@ async def get_customer_timeline(
     profiles: TheProfiles,
     customer_id: CustomerId,
     kinds: list[EventKind] | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Moment | None = None,
+    until: Moment | None = None,
     limit: Limit = 10,
     cursor: Cursor | None = None,
 ) -> Listing[Event]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -13,6 +12,7 @@ from backoffice_customer.models import (
     Fields,
     FulfilmentStatus,
     Limit,
+    Moment,
     Order,
     OrderId,
     OrderRow,
@@ -28,12 +28,13 @@ from backoffice_shared.mcp.tool import READ, tool
 async def search_orders(
     orders: TheOrders,
     customer_id: CustomerId | None = None,
-    order_number: Annotated[str, Field(max_length=40, description="As people write it: #1042")] | None = None,
-    email: Annotated[str, Field(max_length=254)] | None = None,
+    order_number: Annotated[str, Field(min_length=1, max_length=40, description="As people write it: #1042")]
+    | None = None,
+    email: Annotated[str, Field(max_length=254, pattern="^[^@ ]+@[^@ ]+$")] | None = None,
     payment_status: list[PaymentStatus] | None = None,
     fulfilment_status: list[FulfilmentStatus] | None = None,
     sku: Annotated[str, Field(max_length=80)] | None = None,
-    since: datetime | None = None,
+    since: Moment | None = None,
     limit: Limit = 10,
     cursor: Cursor | None = None,
     fields: Fields | None = None,

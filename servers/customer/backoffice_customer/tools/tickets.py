@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +13,7 @@ from backoffice_customer.models import (
     Fields,
     Key,
     Limit,
+    Moment,
     Priority,
     Ticket,
     TicketId,
@@ -34,7 +34,7 @@ async def search_tickets(
     status: list[TicketStatus] | None = None,
     priority: list[Priority] | None = None,
     assignee: Annotated[str, Field(max_length=120, description="Agent's email")] | None = None,
-    updated_since: datetime | None = None,
+    updated_since: Moment | None = None,
     sort: Literal["updated", "created"] = "updated",
     limit: Limit = 10,
     cursor: Cursor | None = None,
@@ -80,7 +80,7 @@ async def create_ticket(
     public: Annotated[bool, Field(description="Tell the customer; otherwise an internal note")] = False,  # noqa: FBT002
 ) -> CreatedTicket:
     """Open a ticket on behalf of a customer."""
-    draft = TicketDraft("", "", subject, body, priority, tuple(tags or ()), public)
+    draft = TicketDraft(subject, body, priority, tuple(tags or ()), public)
     return await tickets.create(customer_id, draft, idempotency_key)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -14,9 +15,8 @@ import httpx
 
 from backoffice_customer.models import Contact, Event, EventKind, Ref
 from backoffice_customer.ports import Span
-from backoffice_shared.backend import Allowance, Backend, Failure, Rate
+from backoffice_shared.backend import Allowance, Backend, Failure, Rate, seconds, wire_of
 from backoffice_shared.http.client import BackendClient
-from backoffice_shared.jsonvalues import obj
 from backoffice_shared.paging import Chunk
 
 VERSION = "2026-09"
@@ -45,20 +45,17 @@ def _failure(response: httpx.Response) -> Failure | None:
     """`{"status":"error","message":…,"category":…,"errors":[{"message":…}]}`; 429 names the policy that was hit."""
     if response.status_code < 400:
         return None
-    try:
-        wire = obj(response.json())
-    except ValueError:
-        wire = {}
+    wire = wire_of(response)
     sentence = str(wire.get("message") or f"answered {response.status_code}")[:300]
     if response.status_code == 429 and wire.get("policyName") == "DAILY":
         return Failure(429, sentence, retry_after=3600.0)
-    return Failure(response.status_code, sentence, _seconds(response.headers.get("retry-after")))
+    return Failure(response.status_code, sentence, seconds(response.headers.get("retry-after")))
 
 
 def _allowance(response: httpx.Response) -> Allowance | None:
     """`X-HubSpot-RateLimit-Remaining` of a window of `…-Interval-Milliseconds`."""
-    remaining = _seconds(response.headers.get("x-hubspot-ratelimit-remaining"))
-    interval = _seconds(response.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+    remaining = seconds(response.headers.get("x-hubspot-ratelimit-remaining"))
+    interval = seconds(response.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
     return None if remaining is None or interval is None else Allowance(remaining, interval / 1000)
 
 
@@ -204,15 +201,8 @@ def _millis(at: datetime) -> str:
     return str(int(at.timestamp() * 1000))
 
 
-def _seconds(header: str | None) -> float | None:
-    try:
-        return None if header is None else float(header)
-    except ValueError:
-        return None
-
-
 class _Text(HTMLParser):
-    """The text of rich text. What is no markup stays as it is."""
+    """The text of rich text."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -227,7 +217,14 @@ class _Text(HTMLParser):
 
 
 def _text_of(html: str) -> str:
+    """The beginning of a note as text: more than that nobody is shown."""
+    beginning = html[:4_000]
+    if "</" not in beginning and "/>" not in beginning:
+        return " ".join(unescape(beginning).split())
     parser = _Text()
-    parser.feed(html)
-    parser.close()
+    try:
+        parser.feed(beginning)
+        parser.close()
+    except AssertionError:  # how the parser says that markup makes no sense
+        return " ".join(beginning.split())
     return " ".join("".join(parser.parts).split())

@@ -31,7 +31,7 @@ from backoffice_customer.models import (
     Shipment,
 )
 from backoffice_customer.ports import OrderQuery, OrderSection, Span
-from backoffice_shared.backend import Allowance, Backend, Failure, Rate, TokenEndpoint
+from backoffice_shared.backend import Allowance, Backend, Failure, Rate, TokenEndpoint, seconds, wire_of
 from backoffice_shared.credentials.source import Credential
 from backoffice_shared.errors import NotFound
 from backoffice_shared.http.client import BackendClient
@@ -63,7 +63,7 @@ def _authorize(request: httpx.Request, credential: Credential) -> None:
 def _failure(response: httpx.Response) -> Failure | None:
     """Failures come as `errors`, with HTTP 200 as often as not: a list, whose `extensions.code` says what it is about,
     or a bare sentence (401, 403, 404)."""
-    wire = _body(response)
+    wire = wire_of(response)
     errors = wire.get("errors")
     if response.status_code < 400 and not errors:
         return None
@@ -71,7 +71,7 @@ def _failure(response: httpx.Response) -> Failure | None:
     code = str(obj(first.get("extensions")).get("code"))
     answered = 400 if response.status_code < 400 else _REFUSALS.get(response.status_code, response.status_code)
     sentence = first.get("message") or errors or f"answered {response.status_code}"
-    wait = _wait(wire) if code == "THROTTLED" else _seconds(response.headers.get("retry-after"))
+    wait = _wait(wire) if code == "THROTTLED" else seconds(response.headers.get("retry-after"))
     return Failure(_STATUS_OF.get(code, answered), str(sentence)[:300], wait)
 
 
@@ -80,7 +80,7 @@ def _wait(wire: Mapping[str, Any]) -> float | None:
     cost = obj(obj(wire.get("extensions")).get("cost"))
     bucket = obj(cost.get("throttleStatus"))
     needed, left, rate = (
-        _seconds(value)
+        seconds(value)
         for value in (cost.get("requestedQueryCost"), bucket.get("currentlyAvailable"), bucket.get("restoreRate"))
     )
     return None if needed is None or left is None or not rate else max(0.0, (needed - left) / rate)
@@ -88,8 +88,8 @@ def _wait(wire: Mapping[str, Any]) -> float | None:
 
 def _allowance(response: httpx.Response) -> Allowance | None:
     """Points, not requests: `extensions.cost.throttleStatus` is what is left of them, and how fast they come back."""
-    bucket = obj(obj(obj(_body(response).get("extensions")).get("cost")).get("throttleStatus"))
-    left, rate = (_seconds(bucket.get(name)) for name in ("currentlyAvailable", "restoreRate"))
+    bucket = obj(obj(obj(wire_of(response).get("extensions")).get("cost")).get("throttleStatus"))
+    left, rate = (seconds(bucket.get(name)) for name in ("currentlyAvailable", "restoreRate"))
     if left is None or not rate:
         return None
     return Allowance(left - _RESERVE, max(0.0, (_RESERVE - left) / rate))
@@ -147,7 +147,9 @@ class Shopify:
     async def search_orders(self, query: OrderQuery, cursor: str | None, limit: int) -> Chunk[OrderRow]:
         if query.customers and not _numbers(query.customers):
             return Chunk([])
-        return await self._search_orders(_orders_like(query), cursor, limit, into=partial(_rows, query))
+        # Where rows are left out here, a larger page is asked for: what is wanted may be far between.
+        size = max(limit, 25) if query.email or query.payment or query.fulfilment else limit
+        return await self._search_orders(_orders_like(query), cursor, size, into=partial(_rows, query))
 
     async def count_orders(self, who: Contact, since: datetime) -> int:
         mine = _mine([who])
@@ -493,17 +495,3 @@ def _native(gid: str) -> str:
 
 def _admin(shop: Any, things: str, native: str) -> str:
     return f"https://{shop['myshopifyDomain']}/admin/{things}/{native}"
-
-
-def _body(response: httpx.Response) -> dict[str, Any]:
-    try:
-        return obj(response.json())
-    except ValueError:
-        return {}
-
-
-def _seconds(value: object) -> float | None:
-    try:
-        return float(str(value))
-    except ValueError:
-        return None

@@ -27,7 +27,7 @@ from backoffice_customer.models import (
     TicketStatus,
 )
 from backoffice_customer.ports import CommentPage, Span, TicketDraft, TicketQuery
-from backoffice_shared.backend import Allowance, Backend, Failure, Rate, TokenEndpoint, bearer
+from backoffice_shared.backend import Allowance, Backend, Failure, Rate, TokenEndpoint, bearer, seconds, wire_of
 from backoffice_shared.credentials.source import Credential
 from backoffice_shared.envelope import Page
 from backoffice_shared.errors import NotFound
@@ -69,13 +69,13 @@ def _failure(response: httpx.Response) -> Failure | None:
     wire = _body(response)
     status = 409 if wire.get("error") == "IdempotentRequestError" else response.status_code
     sentence = _sentence(wire) or f"answered {response.status_code}"
-    return Failure(status, sentence[:300], _seconds(response.headers.get("retry-after")))
+    return Failure(status, sentence[:300], seconds(response.headers.get("retry-after")))
 
 
 def _allowance(response: httpx.Response) -> Allowance | None:
     """`X-Rate-Limit-Remaining` of the current minute, which ends in `ratelimit-reset` seconds."""
-    remaining = _seconds(response.headers.get("x-rate-limit-remaining"))
-    reset = _seconds(response.headers.get("ratelimit-reset"))
+    remaining = seconds(response.headers.get("x-rate-limit-remaining"))
+    reset = seconds(response.headers.get("ratelimit-reset"))
     return None if remaining is None or reset is None else Allowance(remaining, reset)
 
 
@@ -254,7 +254,7 @@ class Zendesk:
 def _conditions(query: TicketQuery) -> list[str]:
     native = [status for status, ours in _STATUSES.items() if ours in query.statuses]
     conditions = [
-        any_of("requester", query.emails),
+        any_of("requester", (*query.requesters, *query.emails)),
         any_of("status", native),
         any_of("priority", query.priorities),
         *([] if query.assignee is None else [f"assignee:{quoted(query.assignee)}"]),
@@ -272,10 +272,16 @@ def _draft(draft: TicketDraft) -> dict[str, Any]:
     return {
         "subject": draft.subject,
         "comment": {"body": draft.body, "public": draft.public},
-        "requester": {"name": draft.name, "email": draft.email},
+        **_for_whom(draft),
         "tags": list(draft.tags),
         **({} if draft.priority is None else {"priority": draft.priority}),
     }
+
+
+def _for_whom(draft: TicketDraft) -> dict[str, Any]:
+    if draft.requester is not None:
+        return {"requester_id": int(draft.requester)}
+    return {"requester": {"name": draft.name, "email": draft.email}}
 
 
 # -------------------------------------------------------------------------------------------- wire to our words
@@ -305,8 +311,10 @@ def _contact(wire: Any, organisations: Mapping[int, Any]) -> Contact:
 def _found(wire: Any, *, each: Callable[[Any, Mapping[int, Any]], ItemT], page: int, size: int) -> Chunk[ItemT]:
     users = _by_id(wire.get("users"))
     total: int = wire["count"]
-    more = page * size < total and (page + 1) * size <= _SEARCH_CEILING
-    return Chunk([each(row, users) for row in wire["results"]], str(page + 1) if more else None, total)
+    ended = page * size >= total
+    more = not ended and (page + 1) * size <= _SEARCH_CEILING
+    rows = [each(row, users) for row in wire["results"]]
+    return Chunk(rows, str(page + 1) if more else None, total, capped=not ended and not more)
 
 
 def _row(wire: Any, users: Mapping[int, Any]) -> TicketRow:
@@ -421,10 +429,7 @@ def _name(records: Mapping[int, Any], number: int | None) -> str | None:
 def _body(response: httpx.Response) -> dict[str, Any]:
     if response.headers.get("content-type", "").startswith("text/plain"):
         return {"description": response.text.strip()}
-    try:
-        return obj(response.json())
-    except ValueError:
-        return {}
+    return wire_of(response)
 
 
 def _sentence(wire: dict[str, Any]) -> str:
@@ -442,10 +447,3 @@ def _is_id(native: str) -> bool:
 
 def _time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return None if header is None else float(header)
-    except ValueError:
-        return None
