@@ -39,8 +39,12 @@ def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]
         shortened = _shorten(payload, length)
         if shortened:
             _note(payload, f"{shortened} long texts are cut to {length} characters")
-    while _weight(compact(payload)) > largest and (section := _largest_section(payload)):
-        _note(payload, f"{section} is left out: it is too large. Ask for it alone, or for fewer rows")
+    cut: dict[str, str] = {}
+    while _weight(compact({**payload, "notes": [*arr(payload.get("notes")), *cut.values()]})) > largest:
+        if not _cut_section(payload, cut):
+            break
+    for said in cut.values():
+        _note(payload, said)
     return payload, compact(payload)
 
 
@@ -76,7 +80,7 @@ def _shorten(value: Any, length: int) -> int:
     cut = 0
     entries = _entries(value)
     for place, entry in entries:
-        if isinstance(entry, str) and len(entry) > length and place not in ("next_cursor", "notes"):
+        if isinstance(entry, str) and len(entry) > length and not _is_exact(place, entry):
             value[place] = entry[: length - 1] + "…"
             cut += 1
         elif isinstance(entry, dict | list):
@@ -84,8 +88,16 @@ def _shorten(value: Any, length: int) -> int:
     return cut
 
 
-def _largest_section(payload: dict[str, Any]) -> str | None:
-    """Take out the largest part of the largest row, or of the result itself, that is a list or an object."""
+def _is_exact(place: object, entry: str) -> bool:
+    """An id, an address or a cursor, which is of no use when it is cut. What is longer than those are is none."""
+    return isinstance(place, str) and place.endswith(("id", "url", "cursor")) and len(entry) <= 2_000
+
+
+def _cut_section(payload: dict[str, Any], cut: dict[str, str]) -> bool:
+    """Halve the largest list, or leave out the largest object, of the largest row or of the result itself.
+
+    What is said of it goes into `cut`, by the section's name. False when there is nothing left to cut.
+    """
     rows = [obj(row) for row in arr(payload.get("items"))]
     where = max(rows, key=lambda row: _weight(compact(row)), default=payload)
     sections = {
@@ -94,10 +106,16 @@ def _largest_section(payload: dict[str, Any]) -> str | None:
         if (obj(part) or arr(part)) and name not in ("page", "items", "sources", "notes")
     }
     if not sections:
-        return None
+        return False
     name = max(sections, key=lambda section: sections[section])
-    del where[name]
-    return name
+    part = arr(where[name])
+    if len(part) > 1:
+        where[name] = part[: len(part) // 2]
+        cut[name] = f"{name}: only the first {len(where[name])} are in here, the others are too much for one result"
+    else:
+        del where[name]
+        cut[name] = f"{name} is left out: it is too much for one result"
+    return True
 
 
 def _finite(value: Any) -> Any:

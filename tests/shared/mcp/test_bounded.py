@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 
 from backoffice_shared.envelope import Answer, Listing, Page
-from backoffice_shared.jsonvalues import compact
+from backoffice_shared.jsonvalues import compact, obj
 from backoffice_shared.mcp.bounded import LARGEST, fit
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=2_000)
@@ -86,10 +86,18 @@ def test_a_giant_row_is_given_alone_and_the_others_with_the_next_page() -> None:
     assert ([row["id"] for row in payload["items"]], payload["page"]["next_cursor"]) == (["1"], "after-1")
 
 
-def test_many_parts_that_are_each_small_are_left_out_by_name() -> None:
+def test_of_many_parts_that_are_each_small_the_first_are_given() -> None:
     payload = fitted(Listing[Row](items=[Row(id="1", text="kept", parts=["part"] * 10_000)]))
-    assert payload["items"] == [{"id": "1", "text": "kept"}]
-    assert payload["notes"][-1] == "parts is left out: it is too large. Ask for it alone, or for fewer rows"
+    assert payload["items"] == [{"id": "1", "text": "kept", "parts": ["part"] * 1_250}]
+    assert payload["notes"] == [
+        "parts: only the first 1250 are in here, the others are too much for one result",
+    ]
+
+
+def test_an_address_is_whole_or_not_there() -> None:
+    url = "https://acme.example/" + "path/" * 100
+    whole = Whole(title="word " * 5_000, body={"url": url, "text": "word " * 5_000})
+    assert obj(fitted(whole)["body"])["url"] == url
 
 
 def test_nothing_is_said_of_texts_when_none_was_cut() -> None:
