@@ -142,6 +142,12 @@ async def test_a_passing_fault_is_not_seen_at_all():
         assert {source["status"] for source in answer["sources"]} == {"ok"}
 
 
+async def test_a_passing_fault_of_the_token_endpoint_is_not_seen_either():
+    async with office() as at:
+        at.broken("zendesk", plan=["error", "reset"])
+        assert (await at.ask("get_ticket", ticket_id="zendesk:ticket:10001"))["ticket_id"]
+
+
 async def test_what_was_just_read_is_not_asked_for_again():
     async with office() as at:
         fresh = await _ticket(at)

@@ -11,7 +11,7 @@ import httpx
 import respx
 from pydantic import SecretStr
 
-from backoffice_shared.backend import Allowance, Backend, Failure
+from backoffice_shared.backend import Allowance, Backend, Failure, seconds
 from backoffice_shared.credentials.source import Credential
 from backoffice_shared.http.call import Call, attach
 
@@ -24,14 +24,14 @@ def refused(response: httpx.Response) -> Failure | None:
     """Acme says what is wrong in its body, and how long to wait in a header."""
     if response.status_code < 400:
         return None
-    wait = response.headers.get("Retry-After")
-    return Failure(response.status_code, response.text or "no reason given", None if wait is None else float(wait))
+    wait = seconds(response.headers.get("Retry-After"))
+    return Failure(response.status_code, response.text or "no reason given", wait)
 
 
 def left(response: httpx.Response) -> Allowance | None:
     """`X-Left: 3/10` is three requests for the next ten seconds."""
-    remaining, slash, seconds = response.headers.get("X-Left", "").partition("/")
-    return Allowance(float(remaining), float(seconds)) if slash else None
+    remaining, slash, span = response.headers.get("X-Left", "").partition("/")
+    return Allowance(float(remaining), float(span)) if slash else None
 
 
 ACME = Backend(

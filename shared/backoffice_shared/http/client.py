@@ -26,7 +26,6 @@ from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
 from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
-from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import (
     BackendUnavailable,
     DeadlineExceeded,
@@ -163,7 +162,9 @@ def connect(
     network = Network(wire, backend.title)
     tokens = credentials
     if backend.token_endpoint is not None:
-        tokens = ClientCredentials(credentials, _exchange(backend, base_url, network), clock=clock)
+        # Asking for a token changes nothing, so a passing fault of the endpoint is nobody's business.
+        asked_again = Retrying(network, backend, clock=clock)
+        tokens = ClientCredentials(credentials, _exchange(backend, base_url, asked_again), clock=clock)
     stack: httpx.AsyncBaseTransport = Authorized(network, backend, tokens)
     stack = Traced(stack, backend)
     stack = Paced(stack, backend, clock=clock)
@@ -192,15 +193,8 @@ def _exchange(
         }
         body: dict[str, Any] = {"json": form} if endpoint.json else {"data": form}
         request = httpx.Request("POST", url, headers={"Accept": "application/json"}, **body)
-        seconds = max(min(backend.timeout, 0.9 * remaining()), 0.001)
-        request.extensions["timeout"] = {
-            "connect": min(seconds, 5.0),
-            "read": seconds,
-            "write": seconds,
-            "pool": seconds,
-        }
         try:
-            response = await network.handle_async_request(request)
+            response = await network.handle_async_request(attach(request, Call("token.exchange", reads=True)))
         except httpx.TimeoutException as error:
             raise DeadlineExceeded(backend.title, "its token endpoint did not answer in time") from error
         except httpx.TransportError as error:
