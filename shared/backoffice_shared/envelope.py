@@ -39,8 +39,6 @@ class Listing(Answer, Generic[ItemT]):
 
     page: Page = Page()
     items: list[ItemT]
-    sources: list[Source] = []
-    notes: list[str] = []
 
     _resume: Callable[[int], str] | None = PrivateAttr(default=None)
     _fields: frozenset[str] | None = PrivateAttr(default=None)

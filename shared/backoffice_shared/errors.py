@@ -14,6 +14,8 @@
     ├── OutcomeUnknown        a write was sent and no answer came: look before repeating it
     └── Faulty                a fault of ours, whose details are in the log
 
+`credentials/source.py` adds MissingCredential: nothing usable is configured for a backend.
+
 `str(error)` is a sentence for a model. It never holds a secret, a header or a stack trace.
 """
 

@@ -75,7 +75,12 @@ def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
         try:
             return await question(client)
         except UpstreamFailed as error:
-            raise InvalidInput("", f"{url}: {error}", hint="backoffice up --sandbox starts a server") from None
+            hint = (
+                "What was asked for may or may not have been done: repeat a change only with its idempotency_key"
+                if error.sent
+                else "backoffice up --sandbox starts a server"
+            )
+            raise InvalidInput("", f"{url}: {error}", hint=hint) from None
         except MCPError as error:
             raise InvalidInput("", error.error.message) from None
         finally:

@@ -74,7 +74,7 @@ class Retrying(httpx.AsyncBaseTransport):
             except BackofficeError as refused:
                 raise lost or refused from None
             if tried.outcome is Outcome.OK:
-                self.budget.earn(paid if attempt == ATTEMPTS else paid or 1)
+                self.budget.earn(paid or 1)
                 return tried.result()
             if tried.outcome is Outcome.AMBIGUOUS and not call.reads:
                 lost = tried.error or httpx.ReadError("the vendor failed on the way", request=request)

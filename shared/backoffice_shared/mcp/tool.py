@@ -18,8 +18,6 @@ READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_h
 """Changes nothing."""
 ADD = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """Adds something, once per idempotency key, that our own tools can take back."""
-DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
-"""What our own tools cannot undo: money, messages, legal documents, workloads."""
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 
