@@ -23,10 +23,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
+    # Where it is served
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    allow_unauthenticated: bool = False
-    """Serve beyond loopback although callers are not authenticated: for a network where every caller may do everything."""
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     """Host names, beside loopback's, that a request may name: `mcp.example.com` or `mcp.example.com:8443`."""
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -37,17 +36,70 @@ class Settings(BaseSettings):
     """How long to keep answering after SIGTERM while load balancers take note."""
     grace: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """How long calls in flight may take to finish once the listener has closed."""
-    secrets_dir: Path | None = None
-    """Mounted secrets: `<secrets_dir>/<vendor>/<field>`. Without it, secrets come from the environment."""
     cursor_key: Annotated[SecretStr, Field(min_length=16)] = Field(
         default_factory=lambda: SecretStr(secrets.token_hex(32))
     )
     """Signs cursors. Give all replicas of a server the same one, or a cursor is good for one replica and one run."""
-    audit_file: Path | None = None
-    """Where the audit is appended, one JSON object a line. Without it, it goes to standard error."""
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    # Who may call, and what
+    allow_unauthenticated: bool = False
+    """Serve beyond loopback although callers are not authenticated: for a network where every caller may do everything."""
+    public_url: str | None = None
+    """The URL that clients call, with its path: what OAuth calls the resource. Tokens must be meant for it."""
+    oauth_issuer: str | None = None
+    """Tokens of this authorization server are accepted. Needs `public_url` or `oauth_audience`."""
+    oauth_audience: str | None = None
+    """The audience that tokens must name, when it is not `public_url`."""
+    oauth_jwks_url: str | None = None
+    """Where the issuer's keys are, when its metadata shall not be asked."""
+    oauth_algorithms: Annotated[tuple[str, ...], NoDecode] = ("RS256", "PS256", "ES256", "EdDSA")
+    platform_key: SecretStr | None = None
+    """Ed25519 private key (PEM): the platform signs with it who is calling."""
+    trusted_platform_key: str | None = None
+    """Ed25519 public key (PEM): a domain server believes the platform that has its private half."""
+    agents_file: Path | None = None
+    """agents.yaml: what each agent may do. With it, whoever is not in it may do nothing."""
+    toolsets: Annotated[tuple[str, ...], NoDecode] = ()
+    tools: Annotated[tuple[str, ...], NoDecode] = ()
+    exclude_tools: Annotated[tuple[str, ...], NoDecode] = ()
+    read_only: bool = False
+    no_destructive: bool = False
+
+    # Secrets
+    credentials: Literal["environment", "files", "vault", "aws", "gcp", "azure"] | None = None
+    """Where vendors' secrets come from; without it, files when `secrets_dir` is given, else the environment."""
+    secrets_dir: Path | None = None
+    """Mounted secrets: `<secrets_dir>/<vendor>/<field>`."""
+
+    # State
+    state_dir: Path | None = None
+    """Where this server keeps what must outlive it; by default `backoffice` in the user's state directory."""
+    database_url: SecretStr | None = None
+    """`postgresql://…`: records and audit of all replicas. Without it, SQLite in `state_dir`."""
+    valkey_url: SecretStr | None = None
+    """`valkey://…` or `redis://…`: limits, quotas, cache and notifications shared by all replicas."""
+    replicas: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How many processes share a limit: each gives its part while Valkey cannot be asked."""
+
+    # Audit
+    audit: str = "stderr"
+    """`stderr`, a directory for JSON lines, `sqlite` or `postgres`."""
+    audit_key: SecretStr | None = None
+    """Signs the audit's chain. Without it, a key is made once and kept in `state_dir`."""
+    audit_checkpoints: Path | None = None
+    """Where the chain's heads are noted; better not where the audit itself is. By default in `state_dir`."""
+    audit_retention: Annotated[int, Field(ge=1, le=36_500)] = 90
+    """Days that records are kept."""
+
+    # Telemetry
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    otlp_endpoint: str | None = None
+    """`http://collector:4318`: where traces go."""
+
+    @field_validator(
+        "allowed_hosts", "allowed_origins", "oauth_algorithms", "toolsets", "tools", "exclude_tools", mode="before"
+    )
     @classmethod
     def _listed(cls, value: object) -> object:
         return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value

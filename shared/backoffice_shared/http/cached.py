@@ -22,8 +22,8 @@ from backoffice_shared.credentials.source import MissingCredential
 from backoffice_shared.errors import BackofficeError
 from backoffice_shared.http.call import Call, attach, call_of, forgettable
 from backoffice_shared.http.outcome import Outcome, of_response
-from backoffice_shared.metrics import CACHE_REQUESTS
 from backoffice_shared.sources import observe
+from backoffice_shared.telemetry.metrics import CACHE_REQUESTS
 
 STALE_IF_ERROR = 300.0
 NOT_FOUND_FRESH_FOR = 10.0

@@ -15,7 +15,7 @@ network      the wire
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
@@ -24,16 +24,9 @@ import httpx
 
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
-from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
-from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
-from backoffice_shared.errors import (
-    BackendUnavailable,
-    DeadlineExceeded,
-    InvalidInput,
-    MalformedAnswer,
-    OutcomeUnknown,
-    RateLimited,
-)
+from backoffice_shared.credentials.oauth import ClientCredentials
+from backoffice_shared.credentials.source import CredentialSource
+from backoffice_shared.errors import InvalidInput, MalformedAnswer, OutcomeUnknown
 from backoffice_shared.http.authorized import Authorized
 from backoffice_shared.http.cached import Cached
 from backoffice_shared.http.call import Call, attach, forget
@@ -42,6 +35,7 @@ from backoffice_shared.http.guarded import Guarded
 from backoffice_shared.http.network import Network
 from backoffice_shared.http.paced import Paced
 from backoffice_shared.http.retrying import Retrying
+from backoffice_shared.http.tokens import token_exchange
 from backoffice_shared.http.traced import Traced
 from backoffice_shared.http.translated import Translated
 from backoffice_shared.jsonvalues import parse
@@ -164,7 +158,7 @@ def connect(
     if backend.token_endpoint is not None:
         # Asking for a token changes nothing, so a passing fault of the endpoint is nobody's business.
         asked_again = Retrying(network, backend, clock=clock)
-        tokens = ClientCredentials(credentials, _exchange(backend, base_url, asked_again), clock=clock)
+        tokens = ClientCredentials(credentials, token_exchange(backend, base_url, asked_again), clock=clock)
     stack: httpx.AsyncBaseTransport = Authorized(network, backend, tokens)
     stack = Traced(stack, backend)
     stack = Paced(stack, backend, clock=clock)
@@ -174,46 +168,3 @@ def connect(
     stack = Cached(stack, backend, clock=clock)
     stack = Translated(stack, backend)
     return BackendClient(backend, base_url, credentials, stack)
-
-
-def _exchange(
-    backend: Backend, base_url: str, network: httpx.AsyncBaseTransport
-) -> Callable[[Credential], Awaitable[TokenAnswer]]:
-    """Client credentials for an access token, at the vendor's token endpoint (RFC 6749 §4.4.2)."""
-    endpoint = backend.token_endpoint
-    assert endpoint is not None  # noqa: S101 - only called for a backend that has one
-    url = base_url.rstrip("/") + endpoint.path
-
-    async def exchange(secret: Credential) -> TokenAnswer:
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": secret["client_id"],
-            "client_secret": secret["client_secret"],
-            **({"scope": endpoint.scope} if endpoint.scope else {}),
-        }
-        body: dict[str, Any] = {"json": form} if endpoint.json else {"data": form}
-        request = httpx.Request("POST", url, headers={"Accept": "application/json"}, **body)
-        try:
-            response = await network.handle_async_request(attach(request, Call("token.exchange", reads=True)))
-        except httpx.TimeoutException as error:
-            raise DeadlineExceeded(backend.title, "its token endpoint did not answer in time") from error
-        except httpx.TransportError as error:
-            # Whatever happened to the token, the request that needs it has not left.
-            raise BackendUnavailable(
-                backend.title, f"its token endpoint cannot be reached ({type(error).__name__})"
-            ) from error
-        if response.status_code == 429:
-            wait = response.headers.get("Retry-After", "")
-            raise RateLimited(
-                backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdecimal() else None
-            )
-        if response.status_code >= 500:
-            raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")
-        if response.status_code >= 400:
-            raise MissingCredential(backend.title, "refused the configured client_id and client_secret")
-        try:
-            return TokenAnswer.model_validate_json(response.content)
-        except ValueError as error:
-            raise MalformedAnswer(backend.title, "its token endpoint answered no token") from error
-
-    return exchange

@@ -19,7 +19,7 @@ from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.errors import CircuitOpen
 from backoffice_shared.http.call import call_of
 from backoffice_shared.http.outcome import Outcome, of_error, of_response
-from backoffice_shared.metrics import BREAKER_STATE
+from backoffice_shared.telemetry.metrics import BREAKER_STATE
 
 WINDOW = 30.0
 BUCKETS = 10

@@ -20,7 +20,7 @@ from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import BackofficeError, DeadlineExceeded
 from backoffice_shared.http.call import Call, call_of
 from backoffice_shared.http.outcome import Outcome, failure_of, of_error, of_response
-from backoffice_shared.metrics import RETRIES
+from backoffice_shared.telemetry.metrics import RETRIES
 
 ATTEMPTS = 3
 BASE = {Outcome.TRANSIENT: 0.05, Outcome.AMBIGUOUS: 0.05, Outcome.THROTTLED: 1.0}

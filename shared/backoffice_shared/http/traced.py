@@ -11,7 +11,7 @@ from backoffice_shared.backend import Backend
 from backoffice_shared.errors import BackofficeError
 from backoffice_shared.http.call import call_of
 from backoffice_shared.http.outcome import of_error, of_response
-from backoffice_shared.metrics import UPSTREAM_DURATION
+from backoffice_shared.telemetry.metrics import UPSTREAM_DURATION
 
 _tracer = trace.get_tracer("backoffice.http")
 

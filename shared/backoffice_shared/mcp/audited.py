@@ -22,7 +22,7 @@ from backoffice_shared.errors import InvalidInput
 from backoffice_shared.jsonvalues import compact, encodable
 from backoffice_shared.mcp.outcome import CallOutcome, outcome_of
 from backoffice_shared.mcp.policy import Ctx
-from backoffice_shared.metrics import AUDIT_FAILURES
+from backoffice_shared.telemetry.metrics import AUDIT_FAILURES
 
 log = logging.getLogger("backoffice.audit")
 

@@ -9,7 +9,7 @@ from mcp_types import CallToolRequestParams
 
 from backoffice_shared.mcp.outcome import outcome_of
 from backoffice_shared.mcp.policy import Ctx, Effect
-from backoffice_shared.metrics import IN_FLIGHT, OPERATION_DURATION
+from backoffice_shared.telemetry.metrics import IN_FLIGHT, OPERATION_DURATION
 
 
 class Measured:

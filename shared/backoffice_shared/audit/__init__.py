@@ -1,0 +1,1 @@
+"""The audit: one record a call, in a chain that shows when somebody changed it."""

@@ -1,0 +1,58 @@
+"""Who calls. It travels with the task, from the request down to the backend."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+AuthKind = Literal["none", "oauth", "api_key", "assertion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who has been identified.
+
+    `subject` and `client` are the token's `sub` and `client_id`, `issuer` who vouches for them. `agent` is the entry of
+    agents.yaml that applies. `scopes` are those granted by the credential; None means that it sets no bound.
+    `systems` are the backends whose data this principal may see; None means all. `via` is the service that passed
+    the call on, when one did.
+    """
+
+    subject: str
+    auth: AuthKind
+    client: str = ""
+    issuer: str = ""
+    agent: str = ""
+    scopes: frozenset[str] | None = None
+    systems: frozenset[str] | None = None
+    via: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for the same principal on every replica, and for no other: for limits, caches and keys."""
+        parts = (self.issuer, self.subject, self.client, self.agent)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+LOCAL = Principal("local", "none")
+"""Whoever started this process, or reaches it on loopback: there is nobody else to ask."""
+
+_principal: ContextVar[Principal] = ContextVar("principal", default=LOCAL)
+
+
+def principal() -> Principal:
+    """Who makes the current call."""
+    return _principal.get()
+
+
+@contextmanager
+def acting(who: Principal) -> Generator[None]:
+    token = _principal.set(who)
+    try:
+        yield
+    finally:
+        _principal.reset(token)
