@@ -1,0 +1,1 @@
+"""One file a migration. One that was released is never edited."""
