@@ -20,18 +20,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from backoffice_platform.registry import Registry
 from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import Upstream
 from backoffice_shared.backend import Backend, Rate
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import BackendClient
 from backoffice_shared.http.network import wire
-from backoffice_shared.mcp.audited import open_sink
+from backoffice_shared.mcp.access import Access
 from backoffice_shared.mcp.domain import Domain, Reach, Reachable, Vendor
+from backoffice_shared.mcp.foundation import Foundation, State
+from backoffice_shared.mcp.gate import OPEN
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind, freeze_heap, run
+from backoffice_shared.mcp.shed import Load
 from backoffice_shared.mcp.tool import READ, tool
 from backoffice_shared.settings import Settings
+from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
+from backoffice_shared.state.sqlite import SqliteDatabase
+from backoffice_shared.state.stored import StoredRecords
 
 RECORD: dict[str, Any] = {
     "id": "in_1042",
@@ -105,11 +112,22 @@ def _domain(target: str) -> AnyServer:
     credentials = EnvironmentCredentials({"ledger_access_token": "x"})
     reachable = Reachable(reached=[Reach(vendor, target, credentials, wire)])
     domain = Domain("bench", "Bench", "", (local_invoice, remote_invoice), (vendor,), assemble)
-    return domain_server(domain, reachable, _SETTINGS, _SINK)
+    return domain_server(domain, reachable, _SETTINGS, _on())
+
+
+def _registry(target: str) -> Registry:
+    return Registry([Upstream(name="bench", url=HttpUrl(target))], identify=lambda _who, _audience: "")
+
+
+def _on() -> Foundation:
+    """Everything on: audit to a file that goes nowhere, limits and quotas in memory, records in SQLite."""
+    trail = Trail(Stream(open(os.devnull, "w", encoding="utf-8")), b"key", "bench")  # noqa: SIM115 - for good
+    state = State(MemoryLimits(), MemoryQuotas(), StoredRecords(SqliteDatabase(":memory:")))
+    return Foundation(Access(OPEN), trail, state, Load("bench"))
 
 
 def _platform(target: str) -> AnyServer:
-    return platform_server([Upstream(name="bench", url=HttpUrl(target))], _SETTINGS, _SINK)
+    return platform_server(_registry(target), _SETTINGS, _on())
 
 
 def _floor(_target: str) -> Starlette:
@@ -141,7 +159,6 @@ def _proxy(target: str) -> Starlette:
 
 
 _SETTINGS = Settings(drain=0, log_level="ERROR")
-_SINK = open_sink(None if os.name == "nt" else __import__("pathlib").Path(os.devnull))
 _MCP: dict[str, Callable[[str], AnyServer]] = {"domain": _domain, "platform": _platform}
 _BARE: dict[str, Callable[[str], Starlette]] = {"floor": _floor, "proxy": _proxy}
 

@@ -12,8 +12,13 @@ from typing import Literal
 @dataclass(slots=True)
 class Account:
     """`upstream` counts attempts by backend and holds the last HTTP status, 0 when there was none. `policy` names
-    what denied or shed the call. `elsewhere`: the server that carried the call out keeps its record."""
+    what denied or shed the call.
 
+    `event` is "tool.forward" while another server of ours has the call, and keeps its record; `elsewhere` once that
+    one has answered, so that nothing is to be recorded here.
+    """
+
+    event: Literal["tool.call", "tool.forward"] = "tool.call"
     decision: Literal["allow", "deny", "shed"] = "allow"
     policy: str = ""
     upstream: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
@@ -54,7 +59,20 @@ def used_secret(path: str, version: str) -> None:
         account.secret_versions[path] = version
 
 
+def handed_over() -> None:
+    """Another server of ours has the call, as far as we know."""
+    if (account := _account.get()) is not None:
+        account.event = "tool.forward"
+
+
+def came_back() -> None:
+    """It never got there: the record is ours to keep."""
+    if (account := _account.get()) is not None:
+        account.event = "tool.call"
+
+
 def kept_elsewhere() -> None:
+    """It answered, and has its record."""
     if (account := _account.get()) is not None:
         account.elsewhere = True
 

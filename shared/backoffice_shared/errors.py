@@ -7,6 +7,7 @@
     ├── Conflict              the state of the thing forbids it, or a key was used for something else
     ├── TooLarge              the answer is beyond what we carry: say how to narrow
     ├── RateLimited           too many requests: wait `retry_after` seconds
+    ├── QuotaExceeded         what may be used up in a day is used up
     ├── BackendUnavailable    no usable answer from the backend
     │   ├── DeadlineExceeded  not within the time the call had left
     │   ├── CircuitOpen       it failed so often lately that we did not ask
@@ -84,6 +85,10 @@ class TooLarge(BackofficeError):  # noqa: N818
 class RateLimited(BackofficeError):  # noqa: N818
     code = "rate_limited"
     retryable = True
+
+
+class QuotaExceeded(BackofficeError):  # noqa: N818
+    code = "quota_exceeded"
 
 
 class BackendUnavailable(BackofficeError):  # noqa: N818

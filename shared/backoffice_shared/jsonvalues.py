@@ -42,6 +42,11 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def canonical(value: object) -> str:
+    """The same text for the same value, whatever the order of its keys: for digests. ASCII, so that it can be encoded."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
 _SURROGATE = rb"\ud"
 
 

@@ -32,6 +32,10 @@ class Principal:
     via: str = ""
 
     @property
+    def is_platform(self) -> bool:
+        return self.auth == "assertion" and self.subject == PLATFORM and not self.issuer and not self.client
+
+    @property
     def key(self) -> str:
         """The same for the same principal on every replica, and for no other: for limits, caches and keys."""
         parts = (self.issuer, self.subject, self.client, self.agent)
@@ -40,6 +44,9 @@ class Principal:
 
 LOCAL = Principal("local", "none")
 """Whoever started this process, or reaches it on loopback: there is nobody else to ask."""
+
+PLATFORM = "backoffice-platform"
+"""The subject of the platform's own assertions: it may see every tool, to list them, and call none."""
 
 _principal: ContextVar[Principal] = ContextVar("principal", default=LOCAL)
 

@@ -105,6 +105,12 @@ class Settings(BaseSettings):
         return tuple(entry.strip() for entry in value.split(",") if entry.strip()) if isinstance(value, str) else value
 
 
+def state_home(environ: Mapping[str, str] | None = None) -> Path:
+    """Where programs of this user keep their state, as the XDG Base Directory Specification has it."""
+    source = os.environ if environ is None else environ
+    return Path(source.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "backoffice"
+
+
 def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Our part of the environment, without the prefix and in lower case: `zendesk_subdomain` → "acme"."""
     source = os.environ if environ is None else environ

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from mcp.client import Client
 from mcp_types import CallToolResult, TextContent
+from tests.foundation import Records, foundation
 
 from backoffice_customer.server import SERVER
 from backoffice_shared.jsonvalues import obj
@@ -16,16 +17,6 @@ from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Faults, VendorSandbox
 from backoffice_shared.settings import Settings
-
-
-class Records:
-    """An audit sink that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.written: list[Mapping[str, Any]] = []
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        self.written.append(record)
 
 
 class Office:
@@ -67,6 +58,8 @@ async def office(
     company = Company(seed=seed, customers=customers)
     sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
     audit = audit or Records()
-    server = domain_server(SERVER, sandboxed(SERVER, sandboxes), Settings(log_level="ERROR", **settings), audit)
+    server = domain_server(
+        SERVER, sandboxed(SERVER, sandboxes), Settings(log_level="ERROR", **settings), foundation(audit=audit)
+    )
     async with Client(server) as client:
         yield Office(client, company, sandboxes, audit)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.customer.office import Office, Records, office
+from tests.customer.office import Office, office
 
 from backoffice_shared.sandbox.company import KEY_ACCOUNT
 
@@ -236,20 +235,6 @@ async def test_a_refusal_does_not_repeat_what_was_sent():
     async with office() as at:
         sentence = await at.refusal("get_customers", customer_ids=[FEMI], include=["ada@example.com"])
         assert "ada@example.com" not in sentence
-
-
-class FullDisk(Records):
-    def write(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002
-        raise OSError(28, "No space left on device")
-
-
-async def test_what_was_done_is_told_although_its_record_could_not_be_kept(caplog: pytest.LogCaptureFixture):
-    async with office(audit=FullDisk()) as at:
-        opened = await at.ask(
-            "create_ticket", customer_id=FEMI, subject="Kept", body="Kept", idempotency_key="kept-anyway"
-        )
-        assert opened["ticket_id"]
-        assert "a record of create_ticket is lost" in caplog.text
 
 
 @pytest.mark.parametrize("asked", [10**400, 1e300, -5, True, "soon", None])

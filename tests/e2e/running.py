@@ -17,11 +17,16 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
+from tests.foundation import Records, foundation
 
 from backoffice_customer.server import SERVER as CUSTOMER
+from backoffice_platform.registry import Registry
 from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import Upstream
+from backoffice_shared.http.network import wire
+from backoffice_shared.mcp.auth.assertion import Signer, make_key
 from backoffice_shared.mcp.domain import sandboxed
+from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind
 from backoffice_shared.sandbox.company import Company
@@ -73,19 +78,6 @@ async def posted(http: httpx.AsyncClient, url: str, tool: str, arguments: Mappin
     return await http.post(url, json=body, headers=headers)
 
 
-class Records:
-    """An audit that a test can look at."""
-
-    def __init__(self) -> None:
-        self.written: list[dict[str, Any]] = []
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        self.written.append(dict(record))
-
-    def told(self, *fields: str) -> list[tuple[Any, ...]]:
-        return [tuple(record[field] for field in fields) for record in self.written]
-
-
 class _Side(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -125,7 +117,7 @@ def customer_server(sink: Records | None = None) -> AnyServer:
     """The customer server over a small company in this process."""
     company = Company(seed=7, customers=20)
     reachable = sandboxed(CUSTOMER, {vendor.backend.name: vendor.sandbox(company) for vendor in CUSTOMER.vendors})
-    return domain_server(CUSTOMER, reachable, SETTINGS, sink or Records())
+    return domain_server(CUSTOMER, reachable, SETTINGS, foundation(audit=sink))
 
 
 def over(*urls: str, **fields: Any) -> list[Upstream]:
@@ -136,9 +128,20 @@ def over(*urls: str, **fields: Any) -> list[Upstream]:
     ]
 
 
+def platform(
+    *upstreams: Upstream,
+    sink: Records | None = None,
+    on: Foundation | None = None,
+    transport: Callable[[], httpx.AsyncBaseTransport] = wire,
+) -> AnyServer:
+    """The platform over these, with a key of its own to say who calls."""
+    registry = Registry(upstreams, identify=Signer(make_key()).assertion, transport=transport)
+    return platform_server(registry, SETTINGS, on or foundation(audit=sink))
+
+
 @asynccontextmanager
 async def platform_over(*upstreams: Upstream, sink: Records | None = None) -> AsyncGenerator[str]:
-    async with serving(platform_server(upstreams, SETTINGS, sink or Records())) as url:
+    async with serving(platform(*upstreams, sink=sink)) as url:
         yield url
 
 

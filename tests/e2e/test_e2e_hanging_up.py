@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 from mcp.client import Client
-from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, posted, serving, serving_app
+from tests.e2e.running import SETTINGS, eventually, over, platform_over, posted, serving, serving_app
+from tests.foundation import Records, foundation
 
 from backoffice_customer.server import SERVER as CUSTOMER
 from backoffice_shared.mcp.domain import served_elsewhere
@@ -41,7 +42,7 @@ async def chain(request: pytest.FixtureRequest) -> AsyncGenerator[Chain]:
     async with AsyncExitStack() as stack:
         urls = {name: await stack.enter_async_context(serving_app(app)) for name, app in sandboxes.items()}
         directory = {name: describe(sandbox, urls[name], "") for name, sandbox in sandboxes.items()}
-        server = domain_server(CUSTOMER, served_elsewhere(CUSTOMER, directory), SETTINGS, audits[0])
+        server = domain_server(CUSTOMER, served_elsewhere(CUSTOMER, directory), SETTINGS, foundation(audit=audits[0]))
         url = await stack.enter_async_context(serving(server))
         if request.param == "behind the platform":
             audits.append(Records())

@@ -17,7 +17,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INTERNAL_ERROR, TextContent
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
-from tests.e2e.running import SETTINGS, Records, command, eventually, outcome, over, platform_over, serving, settings
+from tests.e2e.running import SETTINGS, command, eventually, outcome, over, platform_over, serving, settings
+from tests.foundation import Records, foundation
 
 from backoffice_shared.errors import NotFound
 from backoffice_shared.mcp.domain import Domain, Reachable
@@ -72,7 +73,7 @@ DESK = Domain(
 
 
 def desk(sink: Records | None = None, given: Settings = SETTINGS) -> AnyServer:
-    return domain_server(DESK, Reachable(), given, sink or Records())
+    return domain_server(DESK, Reachable(), given, foundation(audit=sink))
 
 
 # Who may reach it

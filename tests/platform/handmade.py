@@ -17,9 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
-from tests.e2e.running import SETTINGS, Records, over, serving_app
-
-from backoffice_platform.server import platform_server
+from tests.e2e.running import over, platform, serving_app
 
 Answer = Callable[[dict[str, Any]], Coroutine[Any, Any, Response]]
 
@@ -142,7 +140,7 @@ async def composed(*upstreams: HandMade, mode: ConnectMode = "auto", **fields: A
     mounted = Starlette(routes=[Mount(place, upstream) for place, upstream in zip(places, upstreams, strict=True)])
     async with serving_app(mounted) as origin:
         entries = over(*(f"{origin}{place}/mcp" for place in places), **fields)
-        async with Client(platform_server(entries, SETTINGS, Records()), mode=mode) as client:
+        async with Client(platform(*entries), mode=mode) as client:
             yield client
 
 

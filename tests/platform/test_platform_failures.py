@@ -15,7 +15,7 @@ from mcp.client import Client
 from mcp.client.subscriptions import ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from starlette.responses import Response, StreamingResponse
-from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, serving_app
+from tests.e2e.running import eventually, over, platform, platform_over, serving_app
 from tests.platform.handmade import (
     Answer,
     HandMade,
@@ -31,8 +31,6 @@ from tests.platform.handmade import (
     text,
     tool,
 )
-
-from backoffice_platform.server import platform_server
 
 pytestmark = pytest.mark.anyio
 
@@ -170,9 +168,7 @@ async def test_however_long_an_upstream_was_ill_it_is_asked_again() -> None:
                 answer = says({"tools": [tool("read_x"), *([tool("read_y")] if well[1] else [])]})
         return httpx.Response(200, content=bytes((await answer(asked)).body))
 
-    server = platform_server(
-        over("http://x.example"), SETTINGS, Records(), transport=lambda: httpx.MockTransport(upstream)
-    )
+    server = platform(*over("http://x.example"), transport=lambda: httpx.MockTransport(upstream))
     async with Client(server) as client, client.listen(tools_list_changed=True) as changes:
         for well[0], well[1] in [*[(False, False)] * failures, (True, True)]:
             listed.clear()

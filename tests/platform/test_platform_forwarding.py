@@ -14,10 +14,8 @@ from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams, ElicitRequestParams, ElicitResult, TextContent
 from starlette.responses import Response
-from tests.e2e.running import SETTINGS, Records, eventually, over, platform_over, serving, serving_app
+from tests.e2e.running import SETTINGS, eventually, over, platform, platform_over, serving, serving_app
 from tests.platform.handmade import HandMade, Hung, composed, error_of, fails, names, says, sentence, text, tool
-
-from backoffice_platform.server import platform_server
 
 pytestmark = pytest.mark.anyio
 
@@ -193,9 +191,7 @@ async def test_a_write_that_never_left_may_be_repeated_and_one_that_did_may_not(
             raise broke
         return await httpx.ASGITransport(upstream).handle_async_request(request)
 
-    server = platform_server(
-        over("http://x.example"), SETTINGS, Records(), transport=lambda: httpx.MockTransport(breaking)
-    )
+    server = platform(*over("http://x.example"), transport=lambda: httpx.MockTransport(breaking))
     async with Client(server) as client:
         wrote = error_of(await client.call_tool("write_x", {"idempotency_key": "order-7"}))
         read = error_of(await client.call_tool("read_x", {}))

@@ -20,7 +20,7 @@ from backoffice_shared.mcp.main import guarded
 @click.option("--upstreams", type=click.Path(path_type=Path, dir_okay=False), required=True, help="What to compose.")
 def main(http: bool, host: str | None, port: int | None, upstreams: Path) -> None:  # noqa: FBT001
     """Several MCP servers as one. Speaks MCP on standard input and output, or with --http on a port."""
-    plan = running.Plan(host, port, sandbox=None, upstreams=upstreams, stdio=not http)
+    plan = running.Plan(None, upstreams, stdio=not http, given={"host": host, "port": port})
     guarded(lambda: running.up(plan))
 
 

@@ -34,18 +34,17 @@ def main() -> None:
 )
 @click.option("--stdio", is_flag=True, help="Speak MCP on standard input and output instead of HTTP.")
 def up(
-    host: str | None,
-    port: int | None,
     sandbox: str | None,
     upstreams: Path | None,
     stdio: bool,  # noqa: FBT001
     customers: int,
     seed: int,
+    **given: object,
 ) -> None:
     """Start the platform with every installed domain server behind it, in one process."""
     if sandbox is not None and upstreams is not None:
         raise click.UsageError("--sandbox is for the installed servers: give it to those in --upstreams themselves")
-    plan = running.Plan(host, port, sandbox, upstreams, stdio, customers, seed)
+    plan = running.Plan(sandbox, upstreams, stdio, customers, seed, given)
     guarded(lambda: running.up(plan))
 
 

@@ -11,9 +11,9 @@ from pydantic import HttpUrl
 
 from backoffice_platform.installed import installed_domains
 from backoffice_platform.upstreams import Upstream
-from backoffice_shared.mcp.audited import AuditSink
+from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.main import reach
-from backoffice_shared.mcp.server import announce, domain_server
+from backoffice_shared.mcp.server import announce, domain_guard, domain_server
 from backoffice_shared.mcp.serving import PATH, HttpServer, bind
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import Settings
@@ -23,13 +23,17 @@ from backoffice_shared.settings import Settings
 async def embedded(
     settings: Settings,
     environment: Mapping[str, str],
-    sink: AuditSink,
+    on: Foundation,
     *,
     sandbox: str | None,
     company: Company | None,
+    public_key: str,
     say: Callable[[str], None],
 ) -> AsyncGenerator[list[Upstream]]:
-    """Every installed domain server, each on a free loopback port, until the block ends."""
+    """Every installed domain server, each on a free loopback port, until the block ends.
+
+    They let in nobody but the platform that has the private half of `public_key`.
+    """
     upstreams: list[Upstream] = []
     servers: list[tuple[HttpServer, asyncio.Task[None]]] = []
     try:
@@ -37,12 +41,19 @@ async def embedded(
             reachable = await reach(domain, settings, environment, sandbox=sandbox, company=company)
             announce(domain, reachable, say)
             listening = bind("127.0.0.1", 0)
-            server = HttpServer(domain_server(domain, reachable, settings, sink), settings, signals=False)
+            trusting = settings.model_copy(update={"trusted_platform_key": public_key, **_ONLY_THE_PLATFORM})
+            guard = domain_guard(domain, reachable, trusting, on)
+            assert guard is not None  # noqa: S101 - a trusted key makes one
+            served = domain_server(domain, reachable, settings, on)
+            server = HttpServer(served, settings, signals=False, guard=guard)
             servers.append((server, asyncio.create_task(server.serve(sockets=[listening]))))
             url = HttpUrl(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
-            upstreams.append(Upstream(name=domain.name, url=url))
+            upstreams.append(Upstream(name=domain.name, url=url, audience=domain.name))
         yield upstreams
     finally:
         for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*(task for _, task in servers))
+
+
+_ONLY_THE_PLATFORM = {"oauth_issuer": None, "public_url": None}

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+from backoffice_shared.mcp.clean import cleaned
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, Tool
 
 from backoffice_platform.registry import Member, Registry
 from backoffice_platform.wire import UpstreamFailed
+from backoffice_shared import account
 from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import BackendUnavailable, BackofficeError, CircuitOpen, OutcomeUnknown, TooLarge
 from backoffice_shared.http.guarded import SLOW
 from backoffice_shared.jsonvalues import obj
+from backoffice_shared.mcp.outcome import refused
 from backoffice_shared.mcp.policy import Ctx
-from backoffice_shared.mcp.strict import refused
+from backoffice_shared.principal import principal
 
 LARGEST_RESULT = 256 * 1024
 """Bytes of a result on the wire. Ours are far below; what is beyond is of no use to a model."""
+
+
+PROVENANCE_META = "dev.backoffice/provenance"
 
 
 async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx, *, deadline: float) -> HandlerResult:
@@ -40,8 +46,11 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx, *
         else:
             breaker.record(era, failed=True, slow=False, connected=failure.sent)
         registry.doubt(member)
+        if not failure.sent:
+            account.came_back()
         return refused(_told(member, tool, params, failure))
     except MCPError:
+        _answered(member)
         breaker.record(era, failed=False, slow=False, connected=True)
         registry.doubt(member)
         raise
@@ -49,7 +58,21 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx, *
         breaker.forget(era)
         raise
     breaker.record(era, failed=False, slow=False, connected=True)
-    return result
+    _answered(member)
+    return result if member.upstream.audience is not None else _foreign(member, result)
+
+
+def _answered(member: Member) -> None:
+    """A server of ours that answers has kept the call's record."""
+    if member.upstream.audience is not None:
+        account.kept_elsewhere()
+
+
+def _foreign(member: Member, result: dict[str, Any]) -> dict[str, Any]:
+    """A stranger's result: without what a reader cannot see, and marked as a stranger's."""
+    marked = cleaned(result)
+    marked["_meta"] = {**obj(marked.get("_meta")), PROVENANCE_META: {"server": member.name, "trusted": False}}
+    return marked
 
 
 async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[str, Any]:
@@ -58,6 +81,8 @@ async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[st
     given["name"] = tool.name.removeprefix(member.upstream.prefix)
     capabilities = ctx.session.client_capabilities
     declared = None if capabilities is None else capabilities.model_dump(by_alias=True, mode="json", exclude_none=True)
+    if member.upstream.audience is not None:
+        account.handed_over()
     return await member.client.request(
         "tools/call",
         given,
@@ -67,6 +92,7 @@ async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[st
         schema=tool.input_schema,
         progress=ctx.session.report_progress if "progressToken" in meta else None,
         deadline_ms=max(1, int(0.95 * seconds * 1000)),  # so that a partial answer is here before we stop waiting
+        authorization=member.authorization(principal()),
         largest=LARGEST_RESULT,
     )
 

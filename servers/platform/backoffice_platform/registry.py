@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from mcp.server.subscriptions import SubscriptionBus, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus, ToolsListChanged
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import find_invalid_x_mcp_header
 from mcp_types import Tool, ToolAnnotations
@@ -26,7 +26,10 @@ from backoffice_platform.upstreams import Upstream
 from backoffice_platform.wire import UpstreamFailed, WireClient
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.http.guarded import Breaker
+from backoffice_shared.http.network import wire
 from backoffice_shared.jsonvalues import obj
+from backoffice_shared.mcp.tool import ToolFacts, facts_of
+from backoffice_shared.principal import PLATFORM, Principal
 
 log = logging.getLogger("backoffice.registry")
 
@@ -40,6 +43,12 @@ REFRESH = 60.0
 RETRY_FIRST, RETRY_AT_MOST = 0.5, 15.0  # while an upstream does not answer
 
 
+Identify = Callable[[Principal, str], str]
+"""Signs who calls, for one audience."""
+
+_ITSELF = Principal(PLATFORM, "assertion")
+
+
 @dataclass
 class Member:
     """One upstream at run time. `tools` are by public name, and the last that it gave; `failure` is why it has no newer."""
@@ -47,7 +56,9 @@ class Member:
     upstream: Upstream
     client: WireClient
     breaker: Breaker
+    identify: Identify
     tools: dict[str, Tool] = field(default_factory=dict[str, Tool])
+    facts: dict[str, ToolFacts] = field(default_factory=dict[str, ToolFacts])
     listed_at: float | None = None
     failure: str | None = None
 
@@ -55,19 +66,28 @@ class Member:
     def name(self) -> str:
         return self.upstream.name
 
+    def authorization(self, who: Principal) -> str | None:
+        """What tells a server of ours who calls; nothing for a stranger."""
+        audience = self.upstream.audience
+        return None if audience is None else f"Bearer {self.identify(who, audience)}"
+
 
 class Registry:
+    """`identify` signs for servers of ours who is calling; `bus` tells listeners, on every replica, what changed."""
+
     def __init__(
         self,
         upstreams: Sequence[Upstream],
-        bus: SubscriptionBus,
         *,
-        transport: Callable[[], httpx.AsyncBaseTransport],
+        identify: Identify,
+        bus: SubscriptionBus | None = None,
+        transport: Callable[[], httpx.AsyncBaseTransport] = wire,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._bus = bus
+        self.bus = bus or InMemorySubscriptionBus()
         self._clock = clock
         self._transport = transport
+        self._identify = identify
         self._upstreams = upstreams
         self._wanted: dict[str, asyncio.Event] = {}
         self.members: list[Member] = []
@@ -76,7 +96,7 @@ class Registry:
     async def running(self) -> AsyncGenerator[Registry]:
         """Ask every upstream, wait a little for their answers, and keep asking behind the calls until the block ends."""
         self.members = [
-            Member(upstream, WireClient(str(upstream.url), self._transport()), Breaker(self._clock, random.random))
+            Member(upstream, self._client(upstream), Breaker(self._clock, random.random), self._identify)
             for upstream in self._upstreams
         ]
         asked = [asyncio.Event() for _ in self.members]
@@ -93,6 +113,9 @@ class Registry:
             await asyncio.gather(*keepers, return_exceptions=True)
             await asyncio.gather(*(member.client.aclose() for member in self.members))
 
+    def _client(self, upstream: Upstream) -> WireClient:
+        return WireClient(str(upstream.url), self._transport())
+
     def tools(self) -> list[Tool]:
         """Every tool of every upstream. Where two upstreams give one name, the first in the file has it."""
         found: dict[str, Tool] = {}
@@ -107,10 +130,21 @@ class Registry:
                 return member, tool
         return None
 
-    def annotations(self, public_name: str) -> ToolAnnotations | None:
-        """What the tool says of its effect; None when there is no such tool."""
+    def facts(self, public_name: str) -> ToolFacts | None:
+        """What policies know of the tool; None when there is no such tool."""
+        for member in self.members:
+            if (facts := member.facts.get(public_name)) is not None:
+                return facts
+        return None
+
+    def scopes(self) -> set[str]:
+        """All that any tool needs."""
+        return {facts.scope for member in self.members for facts in member.facts.values()}
+
+    def elsewhere(self, public_name: str) -> bool:
+        """The tool runs in a server of ours, which applies the policies itself."""
         found = self.find(public_name)
-        return None if found is None else found[1].annotations or ToolAnnotations()
+        return found is not None and found[0].upstream.audience is not None
 
     def input_schema(self, public_name: str) -> dict[str, Any] | None:
         found = self.find(public_name)
@@ -162,18 +196,21 @@ class Registry:
             member.breaker.reset()
         changed = tools != member.tools
         member.tools, member.listed_at, member.failure = tools, self._clock.now(), None
+        member.facts = {name: _facts(member.upstream, tool) for name, tool in tools.items()}
         if changed:
-            await self._bus.publish(ToolsListChanged())
+            await self.bus.publish(ToolsListChanged())
 
     async def _list(self, member: Member) -> dict[str, Tool]:
         tools: dict[str, Tool] = {}
         params: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            page = await member.client.request("tools/list", params, timeout=LIST_TIMEOUT)
+            page = await member.client.request(
+                "tools/list", params, timeout=LIST_TIMEOUT, authorization=member.authorization(_ITSELF)
+            )
             if not isinstance(page.get("tools"), list):
                 raise UpstreamFailed("it answered no valid list", sent=True)
-            for wire in page["tools"]:
-                if (tool := _acceptable(member, wire)) is not None:
+            for offered in page["tools"]:
+                if (tool := _acceptable(member, offered)) is not None:
                     tools[tool.name] = tool
             if not isinstance(cursor := page.get("nextCursor"), str) or len(tools) > MOST_TOOLS:
                 return tools
@@ -200,6 +237,13 @@ def _acceptable(member: Member, wire: object) -> Tool | None:
         return None
     output = tool.output_schema if obj(tool.output_schema).get("type") == "object" else None
     return tool.model_copy(update={"name": name, "output_schema": output})
+
+
+def _facts(upstream: Upstream, tool: Tool) -> ToolFacts:
+    """What a server of ours says of its tool. What a stranger says of its own decides nothing: the operator does."""
+    if upstream.audience is not None:
+        return facts_of(tool, upstream.needs)
+    return ToolFacts(tool.name, tool.annotations or ToolAnnotations(), upstream.needs, upstream.name)
 
 
 async def _all(events: Sequence[asyncio.Event], *, within: float) -> None:

@@ -6,17 +6,21 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from backoffice_platform.embedded import embedded
 from backoffice_platform.installed import installed_domains
+from backoffice_platform.registry import Registry
 from backoffice_platform.sandboxes import serve_sandboxes
-from backoffice_platform.server import platform_server
+from backoffice_platform.server import platform_guard, platform_server
 from backoffice_platform.upstreams import read_upstreams
-from backoffice_shared.mcp.audited import open_sink
+from backoffice_shared.mcp.auth.assertion import Signer, make_key
 from backoffice_shared.mcp.main import read_settings, say
+from backoffice_shared.mcp.opening import founded
 from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import environment
@@ -24,15 +28,14 @@ from backoffice_shared.settings import environment
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the command line asked for."""
+    """What the command line asked for. `given` are settings, which come before the environment's."""
 
-    host: str | None
-    port: int | None
     sandbox: str | None
     upstreams: Path | None
     stdio: bool
     customers: int = 50
     seed: int = 7
+    given: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def up(plan: Plan) -> None:
@@ -40,26 +43,37 @@ def up(plan: Plan) -> None:
 
 
 async def _up(plan: Plan) -> None:
-    settings = read_settings(host=plan.host, port=plan.port)
+    settings = read_settings(**plan.given)
     log_to_stderr(settings.log_level)
     listed = None if plan.upstreams is None else read_upstreams(plan.upstreams)
     # Taken before anything that takes time, so that a port in use is said at once.
     listening = None if plan.stdio else listen(settings)
-    sink = open_sink(settings.audit_file)
     async with AsyncExitStack() as stack:
+        signer = Signer(make_key() if settings.platform_key is None else settings.platform_key.get_secret_value())
+        on = await stack.enter_async_context(founded(settings, "backoffice", sandboxed=plan.sandbox is not None))
         if listed is not None:
             upstreams = listed
         else:
             company = _company(plan.seed, plan.customers) if plan.sandbox == "" else None
             upstreams = await stack.enter_async_context(
-                embedded(settings, environment(), sink, sandbox=plan.sandbox, company=company, say=say)
+                embedded(
+                    settings,
+                    environment(),
+                    on,
+                    sandbox=plan.sandbox,
+                    company=company,
+                    public_key=signer.public_key,
+                    say=say,
+                )
             )
-        server = platform_server(upstreams, settings, sink)
+        registry = Registry(upstreams, identify=signer.assertion)
+        server, guard = platform_server(registry, settings, on), platform_guard(registry, settings, on)
         if listening is None:
             await serve_stdio(server)
             return
         url = address(settings.host, listening)
-        await serve_http(server, settings, listening, started=lambda: _ready(url, sandboxed=plan.sandbox is not None))
+        started = partial(_ready, url, sandboxed=plan.sandbox is not None)
+        await serve_http(server, settings, listening, started=started, guard=guard)
 
 
 def _company(seed: int, customers: int) -> Company:

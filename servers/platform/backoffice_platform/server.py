@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
+from mcp.server.subscriptions import ListenHandler
 from mcp_types import CallToolRequestParams, ListToolsResult, PaginatedRequestParams
 
 from backoffice_platform.forwarding import forward
 from backoffice_platform.registry import Registry
-from backoffice_platform.upstreams import Upstream
 from backoffice_shared import __version__
-from backoffice_shared.http.network import wire
-from backoffice_shared.mcp.audited import AuditSink
+from backoffice_shared.mcp.authorised import headers_of
 from backoffice_shared.mcp.chain import policies
+from backoffice_shared.mcp.foundation import Foundation
+from backoffice_shared.mcp.guarding import guard_of
 from backoffice_shared.mcp.policy import Ctx, compose
 from backoffice_shared.mcp.server import CACHE_HINTS
+from backoffice_shared.mcp.serving import Wrap
+from backoffice_shared.principal import principal
 from backoffice_shared.settings import Settings
 
+TITLE = "Backoffice"
 CATALOGUE_META = "dev.backoffice/catalogue"
 
 INSTRUCTIONS = (
@@ -32,24 +34,23 @@ INSTRUCTIONS = (
 )
 
 
-def platform_server(
-    upstreams: Sequence[Upstream],
-    settings: Settings,
-    sink: AuditSink,
-    *,
-    transport: Callable[[], httpx.AsyncBaseTransport] = wire,
-) -> Server[Registry]:
-    bus = InMemorySubscriptionBus()
-    registry = Registry(upstreams, bus, transport=transport)
-    chain = policies("platform", registry.annotations, sink, deadline=settings.deadline)
+def platform_server(registry: Registry, settings: Settings, on: Foundation) -> Server[Registry]:
+    """The registry's upstreams as one server. The registry runs while it does."""
+    chain = policies("platform", registry.facts, on, deadline=settings.deadline, elsewhere=registry.elsewhere)
 
     @asynccontextmanager
     async def lifespan(_server: Server[Registry]) -> AsyncGenerator[Registry]:
         async with registry.running():
             yield registry
 
-    async def list_tools(_ctx: Ctx, _params: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=registry.tools(), _meta={CATALOGUE_META: registry.state()})
+    async def list_tools(ctx: Ctx, _params: PaginatedRequestParams | None) -> ListToolsResult:
+        who, headers = on.access.identified(principal()), headers_of(ctx)
+        theirs = [
+            tool
+            for tool in registry.tools()
+            if (facts := registry.facts(tool.name)) and on.access.decide(who, facts, headers).kind == "allow"
+        ]
+        return ListToolsResult(tools=theirs, _meta={CATALOGUE_META: registry.state()})
 
     async def call_tool(ctx: Ctx, params: CallToolRequestParams) -> Any:
         async def innermost(inner: ServerRequestContext[Any, Any]) -> Any:
@@ -59,13 +60,18 @@ def platform_server(
 
     return Server(
         "backoffice-platform",
-        title="Backoffice",
+        title=TITLE,
         version=__version__,
         instructions=INSTRUCTIONS,
         lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        on_subscriptions_listen=ListenHandler(bus),
+        on_subscriptions_listen=ListenHandler(registry.bus),
         get_tool_input_schema=registry.input_schema,
         cache_hints=CACHE_HINTS,
     )
+
+
+def platform_guard(registry: Registry, settings: Settings, on: Foundation) -> Wrap | None:
+    """Who may reach the platform over HTTP; None when the settings name nobody."""
+    return guard_of(settings, on.access, registry.facts, server="platform", title=TITLE, scopes=registry.scopes)

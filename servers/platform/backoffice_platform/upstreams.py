@@ -3,10 +3,12 @@
 upstreams:
   - name: customer
     url: http://customer:8000/mcp
+    audience: customer
   - name: wiki
     url: https://wiki.example.com/mcp
     prefix: wiki_
     timeout: 10
+    scope: wiki:read
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from backoffice_shared.errors import InvalidInput
 
 
 class Upstream(BaseModel):
-    """One MCP server. `prefix` goes before its tools' names; `timeout` is in seconds, for one call."""
+    """One MCP server. `prefix` goes before its tools' names; `timeout` is in seconds, for one call.
+
+    `audience` makes it one of ours: it is told, signed and for this audience, who is calling, and applies its own
+    policies. For any other, policies are applied here. `scope` is what a tool needs that says nothing itself; without
+    one, `<name>:use`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,6 +37,12 @@ class Upstream(BaseModel):
     url: HttpUrl
     prefix: Annotated[str, Field(pattern="^([a-z][a-z0-9_]{0,15})?$")] = ""
     timeout: Annotated[float, Field(gt=0, le=120)] = 30.0
+    audience: Annotated[str, Field(pattern="^[a-z][a-z0-9-]{0,31}$")] | None = None
+    scope: Annotated[str, Field(pattern="^[!#-\\[\\]-~]{1,64}$")] = ""
+
+    @property
+    def needs(self) -> str:
+        return self.scope or f"{self.name}:use"
 
 
 class _File(BaseModel):

@@ -61,11 +61,13 @@ class WireClient:
         schema: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
         deadline_ms: int | None = None,
+        authorization: str | None = None,
         largest: int = LARGEST_ANSWER,
     ) -> dict[str, Any]:
         """The JSON-RPC result. Cancelling hangs up, which cancels the upstream's work. `timeout` is in seconds.
 
         `schema` is the input schema of the tool called: it may ask for arguments to be mirrored in headers.
+        `authorization` is our own credential for this upstream, never the caller's.
 
         Raises:
             MCPError: the upstream answered with a JSON-RPC error.
@@ -87,6 +89,8 @@ class WireClient:
         request = httpx.Request(
             "POST", self._url, content=compact(body).encode(), headers=_headers(method, params, schema)
         )
+        if authorization is not None:
+            request.headers["authorization"] = authorization
         request.extensions["timeout"] = {"connect": min(timeout, 5.0), "read": timeout, "write": timeout, "pool": 5.0}
         try:
             async with asyncio.timeout(timeout):

@@ -2,130 +2,117 @@
 
 from __future__ import annotations
 
-import logging
-import math
-import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from itertools import count
-from pathlib import Path
-from typing import Any, Protocol, TextIO, cast
+from typing import Any, Protocol
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 from opentelemetry import trace
 
-from backoffice_shared.errors import InvalidInput
-from backoffice_shared.jsonvalues import compact, encodable
-from backoffice_shared.mcp.outcome import CallOutcome, outcome_of
+from backoffice_shared.account import Account, accounting
+from backoffice_shared.audit.redaction import redacted
+from backoffice_shared.errors import BackendUnavailable
+from backoffice_shared.jsonvalues import canonical
+from backoffice_shared.mcp.outcome import CallOutcome, outcome_of, refused
 from backoffice_shared.mcp.policy import Ctx
-from backoffice_shared.telemetry.metrics import AUDIT_FAILURES
-
-log = logging.getLogger("backoffice.audit")
-
-LONGEST = 200  # characters of one argument that are recorded
+from backoffice_shared.principal import principal
 
 
-class AuditSink(Protocol):
-    def write(self, record: Mapping[str, Any]) -> None: ...
+class AuditLog(Protocol):
+    """Where records go. `full`: too many wait to be kept, so that nothing more may happen."""
 
+    @property
+    def full(self) -> bool: ...
 
-class JsonLines:
-    """One JSON object a line."""
+    def record(self, fields: Mapping[str, Any]) -> None:
+        """Keep it soon."""
+        ...
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    async def intent(self, fields: Mapping[str, Any]) -> None:
+        """Keep it now.
 
-    def write(self, record: Mapping[str, Any]) -> None:
-        self._stream.write(encodable(compact(record)) + "\n")
-        self._stream.flush()
+        Raises:
+            BackendUnavailable: it could not be kept.
+        """
+        ...
 
-
-def open_sink(file: Path | None) -> JsonLines:
-    """Append to `file`; without one, write to standard error.
-
-    Raises:
-        InvalidInput: the file cannot be written.
-    """
-    if file is None:
-        return JsonLines(sys.stderr)
-    try:
-        return JsonLines(file.open("a", encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput("", f"the audit file {file} cannot be written: {error.strerror}") from None
+    def digest(self, text: str) -> str:
+        """A pseudonym: the same for the same text, and of no use without the audit's key."""
+        ...
 
 
 class Audited:
-    def __init__(
-        self, server: str, sink: AuditSink, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, server: str, log: AuditLog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._server = server
-        self._sink = sink
+        self._log = log
         self._now = now
-        self._seq = count(1)
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+        if self._log.full:
+            return refused(BackendUnavailable("", "nothing can be done while the audit cannot be kept"))
         at, started = self._now(), time.perf_counter()
-        became, error_code = "cancelled", None
-        try:
-            result = await call_next(ctx)
-            became, error_code = outcome_of(result)
-            return result
-        except MCPError as error:
-            became, error_code = CallOutcome("error", str(error.error.code))
-            raise
-        except Exception as error:
-            became, error_code = CallOutcome("error", type(error).__name__)
-            raise
-        finally:
-            self._write(
-                {
-                    "v": 1,
-                    "seq": next(self._seq),
-                    "ts": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                    "event": "tool.call",
-                    "actor": {"sub": "local", "auth": "none"},
-                    "server": self._server,
-                    "tool": params.name[:64],
-                    "args": redacted(params.arguments or {}),
-                    "outcome": became,
-                    "error_code": error_code,
-                    "latency_ms": round((time.perf_counter() - started) * 1000, 1),
-                    "trace_id": _trace_id(),
-                }
-            )
+        became = CallOutcome("cancelled")
+        with accounting() as account:
+            try:
+                result = await call_next(ctx)
+                became = outcome_of(result)
+                return result
+            except MCPError as error:
+                became = CallOutcome("error", str(error.error.code))
+                raise
+            except Exception as error:
+                became = CallOutcome("error", type(error).__name__)
+                raise
+            finally:
+                if not account.elsewhere:
+                    ended = self._ended(account, became, (time.perf_counter() - started) * 1000)
+                    self._log.record({**self._begun(account.event, at, params), **ended})
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        """What was done stays done when its record cannot be kept: the caller learns of the one, the operator of the other."""
-        try:
-            self._sink.write(record)
-        except OSError as error:
-            AUDIT_FAILURES.labels(self._server).inc()
-            log.error("the audit cannot be written (%s): a record of %s is lost", error.strerror, record["tool"])
+    async def announce(self, params: CallToolRequestParams) -> None:
+        """The intent of a call whose effect cannot be taken back.
 
+        Raises:
+            BackendUnavailable: it cannot be kept.
+        """
+        await self._log.intent(self._begun("tool.intent", self._now(), params))
 
-_SECRET_NAME = re.compile(r"token|secret|password|passwd|api[_-]?key|authorization|credential", re.IGNORECASE)
-_EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(\.[\w-]+)+")
-_PHONE = re.compile(r"(?<![\w:+-])(?!\d{4}-\d\d-\d\d(?!\d))\+?\d[\d\s().-]{7,}\d")
+    def _begun(self, event: str, at: datetime, params: CallToolRequestParams) -> dict[str, Any]:
+        who, arguments = principal(), params.arguments or {}
+        key = arguments.get("idempotency_key")
+        return {
+            "ts": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "event": event,
+            "actor": {
+                "sub": who.subject,
+                "agent": who.agent or None,
+                "client_id": who.client or None,
+                "auth": who.auth,
+                "via": who.via or None,
+            },
+            "server": self._server,
+            "tool": params.name[:64],
+            "args": redacted(arguments),
+            "args_digest": self._log.digest(canonical(arguments)),
+            "idempotency_key": self._log.digest(key) if isinstance(key, str) else None,
+            "trace_id": _trace_id(),
+        }
 
-
-def redacted(value: Any, name: str = "") -> Any:
-    """Arguments as the audit keeps them: no secret, no e-mail address, no phone number, no long text."""
-    if _SECRET_NAME.search(name):
-        return "[redacted]"
-    if isinstance(value, Mapping):
-        entries = cast("Mapping[object, Any]", value)
-        return {str(key)[:64]: redacted(entry, str(key)) for key, entry in list(entries.items())[:50]}
-    if isinstance(value, list):
-        return [redacted(entry, name) for entry in cast("list[Any]", value)[:50]]
-    if isinstance(value, str):
-        # Cut first: the patterns take time that grows faster than the text.
-        text = _PHONE.sub("[phone]", _EMAIL.sub("[email]", value[: 2 * LONGEST]))
-        return text if len(value) <= LONGEST else f"{text[:LONGEST]}… ({len(value)} characters)"
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    def _ended(self, account: Account, became: CallOutcome, milliseconds: float) -> dict[str, Any]:
+        return {
+            "decision": account.decision,
+            "policy": account.policy or None,
+            "outcome": became.outcome,
+            "error_code": became.error_code,
+            "upstream": [
+                {"name": name, "status": status, "attempts": attempts}
+                for name, (attempts, status) in account.upstream.items()
+            ],
+            "secret_versions": dict(account.secret_versions),
+            "latency_ms": round(milliseconds, 1),
+        }
 
 
 def _trace_id() -> str | None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from backoffice_shared.envelope import Answer, Listing
 from backoffice_shared.jsonvalues import arr, compact, obj
+from backoffice_shared.mcp.clean import cleaned
 
 LARGEST = 15_000  # bytes of compact JSON
 _ROOM = 400  # for the page, and for the note that says what was left out
@@ -24,6 +25,7 @@ _SHORTENED = (1_000, 300, 100)  # characters that long texts are cut to, in turn
 def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]:
     """The result's payload and its compact JSON, both within `largest` bytes."""
     payload = result.payload() if isinstance(result, Answer) else result.model_dump(mode="json", exclude_none=True)
+    payload = cleaned(payload)
     try:
         text = compact(payload)
     except ValueError:

@@ -16,6 +16,7 @@ from backoffice_shared.credentials.source import CredentialSource
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.http.network import wire
+from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.tool import ToolSpec
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
@@ -78,7 +79,7 @@ class Reachable:
         return [spec for spec in domain.tools if not spec.needs or spec.needs in provided]
 
     @asynccontextmanager
-    async def connected(self) -> AsyncGenerator[dict[str, BackendClient]]:
+    async def connected(self, on: Foundation) -> AsyncGenerator[dict[str, BackendClient]]:
         async with AsyncExitStack() as stack:
             clients: dict[str, BackendClient] = {}
             for reach in self.reached:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
 from backoffice_shared.errors import BackofficeError, InvalidInput
-from backoffice_shared.mcp.audited import open_sink
 from backoffice_shared.mcp.domain import Domain, Reachable, configured, sandboxed, served_elsewhere
-from backoffice_shared.mcp.server import announce, domain_server
+from backoffice_shared.mcp.opening import founded
+from backoffice_shared.mcp.server import announce, domain_guard, domain_server
 from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import FEWEST, MOST, Company
 from backoffice_shared.sandbox.directory import read_directory
@@ -52,7 +53,7 @@ async def reach(
 
 
 def serving_options(command: Callable[..., None]) -> Callable[..., None]:
-    """What every command that serves takes: `host`, `port`, `sandbox`, `customers`, `seed`."""
+    """What every command that serves takes: `host`, `port`, `sandbox`, `customers`, `seed`, and in `given` the gates."""
     options = (
         click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
         click.option(
@@ -65,6 +66,12 @@ def serving_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="[URL]",
             help="Use a fictional company: in this process, or the one that `backoffice sandbox` serves at URL.",
         ),
+        click.option("--toolsets", help="Serve only these toolsets, separated by commas."),
+        click.option("--tools", help="Serve only these tools, or beside --toolsets also these."),
+        click.option("--exclude-tools", help="Serve all but these tools."),
+        click.option("--read-only", is_flag=True, default=None, help="Serve only tools that change nothing."),
+        click.option("--no-destructive", is_flag=True, default=None, help="Serve no tool whose effect is for good."),
+        click.option("--agents", "agents_file", type=click.Path(path_type=Path), help="agents.yaml: who may do what."),
         *company_options,
     )
     for option in reversed(options):
@@ -94,20 +101,22 @@ def domain_main(domain: Domain) -> None:
     )
     @click.option("--http", is_flag=True, help="Serve Streamable HTTP instead of stdio.")
     @serving_options
-    def command(http: bool, host: str | None, port: int | None, sandbox: str | None, customers: int, seed: int) -> None:  # noqa: FBT001
+    def command(http: bool, sandbox: str | None, customers: int, seed: int, **given: object) -> None:  # noqa: FBT001
         async def main() -> None:
-            settings = read_settings(host=host, port=port)
+            settings = read_settings(**given)
             log_to_stderr(settings.log_level)
             company = Company(seed=seed, customers=customers) if sandbox == "" else None
             reachable = await reach(domain, settings, environment(), sandbox=sandbox, company=company)
-            server = domain_server(domain, reachable, settings, open_sink(settings.audit_file))
-            announce(domain, reachable, say)
-            if not http:
-                await serve_stdio(server)
-                return
-            listening = listen(settings)
-            where = address(settings.host, listening)
-            await serve_http(server, settings, listening, started=lambda: say(f"MCP at {where}"))
+            async with founded(settings, domain.name, sandboxed=sandbox is not None) as on:
+                server = domain_server(domain, reachable, settings, on)
+                announce(domain, reachable, say)
+                if not http:
+                    await serve_stdio(server)
+                    return
+                guard = domain_guard(domain, reachable, settings, on)
+                listening = listen(settings)
+                where = address(settings.host, listening)
+                await serve_http(server, settings, listening, started=lambda: say(f"MCP at {where}"), guard=guard)
 
         guarded(lambda: run(main))
 

@@ -1,18 +1,24 @@
-"""What became of a call, read off its result: for the audit and for the metrics."""
+"""What became of a call, read off its result: for the audit, the metrics, and whoever must undo or repeat."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult, InputRequiredResult
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
 
+from backoffice_shared.errors import BackofficeError
 from backoffice_shared.jsonvalues import arr, obj
 
 
 class CallOutcome(NamedTuple):
-    outcome: Literal["ok", "partial", "error", "input_required"]
+    outcome: Literal["ok", "partial", "error", "unknown", "cancelled", "input_required"]
     error_code: str | None = None
+
+    @property
+    def nothing_happened(self) -> bool:
+        """A refusal or a failure that says that no effect took place, or a question that must be answered first."""
+        return self.outcome in ("error", "input_required") and self.error_code != "internal_error"
 
 
 def outcome_of(result: HandlerResult) -> CallOutcome:
@@ -27,9 +33,33 @@ def outcome_of(result: HandlerResult) -> CallOutcome:
     return _of(bool(wire.get("isError")), wire.get("structuredContent"))
 
 
+def refused(error: BackofficeError) -> CallToolResult:
+    """A failure as the model reads it: the sentence, and beside it the same in fields for the host."""
+    fields = {
+        "code": error.code,
+        "message": str(error),
+        "retryable": error.retryable,
+        "source": error.source or None,
+        "retry_after_s": None if error.retry_after is None else max(1, round(error.retry_after)),
+        "idempotency_key": error.idempotency_key,
+    }
+    return CallToolResult(
+        content=[TextContent(type="text", text=str(error))],
+        structured_content={"error": {name: value for name, value in fields.items() if value is not None}},
+        is_error=True,
+    )
+
+
+def rows_in(result: HandlerResult) -> int:
+    """How many records a successful answer holds: its items, or one."""
+    content = obj(result.structured_content) if isinstance(result, CallToolResult) else obj(result)
+    return len(arr(content["items"])) if "items" in content else 1
+
+
 def _of(is_error: bool, content: object) -> CallOutcome:  # noqa: FBT001
     if is_error:
         code = obj(obj(content).get("error")).get("code")
-        return CallOutcome("error", code if isinstance(code, str) else "tool_error")
+        code = code if isinstance(code, str) else "tool_error"
+        return CallOutcome("unknown" if code == "outcome_unknown" else "error", code)
     failed = any(obj(source).get("status") == "error" for source in arr(obj(content).get("sources")))
     return CallOutcome("partial" if failed else "ok")

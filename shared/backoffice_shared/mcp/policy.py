@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.extension import Extension
-from mcp_types import CallToolRequestParams, ToolAnnotations
+from mcp_types import CallToolRequestParams
 
 Ctx = ServerRequestContext[Any, Any]
-
-
-Effect = Callable[[str], ToolAnnotations | None]
-"""What the tool of this name says of its effect; None when there is no such tool."""
 
 
 class Policy(Protocol):

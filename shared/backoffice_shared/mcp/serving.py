@@ -28,6 +28,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.settings import Settings
@@ -37,6 +38,7 @@ LARGEST_REQUEST = 1024 * 1024  # bytes
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 AnyServer = MCPServer[Any] | Server[Any]
+Wrap = Callable[[ASGIApp], ASGIApp]
 
 
 class Readiness:
@@ -89,10 +91,12 @@ class HttpServer(uvicorn.Server):
         *,
         signals: bool = True,
         started: Callable[[], None] = lambda: None,
+        guard: Wrap = lambda app: app,
     ) -> None:
+        """`guard` stands before the app and lets nobody through unidentified."""
         self._readiness = Readiness()
         self._started = started
-        app = http_app(server, settings, self._readiness)
+        app = guard(http_app(server, settings, self._readiness))
         config = uvicorn.Config(
             app,
             access_log=False,
@@ -153,16 +157,25 @@ def listen(settings: Settings) -> socket.socket:
     """The socket that callers connect to.
 
     Raises:
-        InvalidInput: the address cannot be used, or would open everything to everybody.
+        InvalidInput: the address cannot be used.
     """
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.allow_unauthenticated:
-        raise InvalidInput(
-            "",
-            f"listening on {settings.host} would let everybody who can reach it call every tool",
-            hint="Listen on 127.0.0.1, or, where the network itself keeps strangers out, set "
-            "BACKOFFICE_ALLOW_UNAUTHENTICATED=true",
-        )
     return bind(settings.host, settings.port)
+
+
+def must_not_be_open(settings: Settings, *, guarded: bool) -> None:
+    """Beyond loopback, callers are identified, or the operator says that they need not be.
+
+    Raises:
+        InvalidInput: everything would be open to everybody.
+    """
+    if guarded or settings.allow_unauthenticated or settings.host in ("127.0.0.1", "localhost", "::1"):
+        return
+    raise InvalidInput(
+        "",
+        f"listening on {settings.host} would let everybody who can reach it call every tool",
+        hint="Configure who may call (BACKOFFICE_OAUTH_ISSUER, or keys in BACKOFFICE_AGENTS_FILE), listen on 127.0.0.1, "
+        "or, where the network itself keeps strangers out, set BACKOFFICE_ALLOW_UNAUTHENTICATED=true",
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -195,10 +208,17 @@ def address(host: str, listening: socket.socket, *, scheme: str = "http", path: 
 
 
 async def serve_http(
-    server: AnyServer, settings: Settings, listening: socket.socket, *, started: Callable[[], None]
+    server: AnyServer,
+    settings: Settings,
+    listening: socket.socket,
+    *,
+    started: Callable[[], None],
+    guard: Wrap | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `started` is called once requests are answered and signals are minded."""
-    await HttpServer(server, settings, started=started).serve(sockets=[listening])
+    must_not_be_open(settings, guarded=guard is not None)
+    http = HttpServer(server, settings, started=started, guard=guard or (lambda app: app))
+    await http.serve(sockets=[listening])
 
 
 async def serve_stdio(server: AnyServer) -> None:

@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.jsonvalues import arr, compact, obj
 from backoffice_shared.mcp.bounded import fit
-from backoffice_shared.mcp.tool import ToolSpec
+from backoffice_shared.mcp.outcome import refused
+from backoffice_shared.mcp.tool import POLICY_META, ToolSpec
 
 log = logging.getLogger("backoffice.tools")
 
@@ -27,18 +28,21 @@ log = logging.getLogger("backoffice.tools")
 class StrictTool(Tool):
     """`Tool` with our manners. `run` is the seam that the SDK's tool manager calls."""
 
-    scope: str
-
     @classmethod
     def of(cls, spec: ToolSpec) -> StrictTool:
-        plain = Tool.from_function(spec.fn, annotations=spec.effect, description=_prompt(spec))
+        plain = Tool.from_function(
+            spec.fn,
+            annotations=spec.effect,
+            description=_prompt(spec),
+            meta={POLICY_META: {"scope": spec.scope, "toolset": spec.toolset}},
+        )
         arguments = plain.fn_metadata.arg_model
         arguments.model_config["extra"] = "forbid"
         arguments.model_rebuild(force=True)
         plain.fn_metadata.output_schema = shallow(plain.fn_metadata.output_schema)
         fields = {name: getattr(plain, name) for name in Tool.model_fields}
         fields["parameters"] = without_titles(arguments.model_json_schema(by_alias=True))
-        return cls(**fields, scope=spec.scope)
+        return cls(**fields)
 
     async def run(
         self,
@@ -79,23 +83,6 @@ class StrictTool(Tool):
 def answered(result: BaseModel) -> CallToolResult:
     payload, text = fit(result)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=payload)
-
-
-def refused(error: BackofficeError) -> CallToolResult:
-    """A failure as the model reads it: the sentence, and beside it the same in fields for the host."""
-    fields = {
-        "code": error.code,
-        "message": str(error),
-        "retryable": error.retryable,
-        "source": error.source or None,
-        "retry_after_s": None if error.retry_after is None else max(1, round(error.retry_after)),
-        "idempotency_key": error.idempotency_key,
-    }
-    return CallToolResult(
-        content=[TextContent(type="text", text=str(error))],
-        structured_content={"error": {name: value for name, value in fields.items() if value is not None}},
-        is_error=True,
-    )
 
 
 def without_titles(schema: object) -> Any:

@@ -13,15 +13,18 @@ from mcp_types import CallToolRequestParams
 
 from backoffice_shared.deadline import within
 from backoffice_shared.errors import BackofficeError, DeadlineExceeded, OutcomeUnknown
-from backoffice_shared.mcp.policy import Ctx, Effect
-from backoffice_shared.mcp.strict import refused
+from backoffice_shared.mcp.outcome import refused
+from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.tool import Lookup
+from backoffice_shared.telemetry.metrics import DEADLINES
 
 DEADLINE_META = "dev.backoffice/deadlineMs"
 
 
 class Timed:
-    def __init__(self, effect: Effect, longest: float) -> None:
-        self._effect = effect
+    def __init__(self, server: str, lookup: Lookup, longest: float) -> None:
+        self._server = server
+        self._lookup = lookup
         self._longest = longest
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
@@ -31,12 +34,13 @@ class Timed:
                 with within(seconds):
                     return await call_next(ctx)
         except TimeoutError:
+            DEADLINES.labels(self._server).inc()
             return refused(self._told(params, seconds))
 
     def _told(self, params: CallToolRequestParams, seconds: float) -> BackofficeError:
         late = f"{params.name} did not finish within {seconds:g} s"
-        effect = self._effect(params.name)
-        if effect is not None and effect.read_only_hint:
+        tool = self._lookup(params.name)
+        if tool is not None and tool.reads:
             return DeadlineExceeded("", late, hint="Ask for less at once")
         key = (params.arguments or {}).get("idempotency_key")
         return OutcomeUnknown(

@@ -1,6 +1,6 @@
 """How a tool is declared: a signature, a prompt, a line or two.
 
-@tool(READ, scope="customer:read", needs="tickets")
+@tool(READ, scope="customer:read", toolset="tickets", needs="tickets")
 async def get_ticket(ticket_id: TicketId, tickets: Tickets) -> Ticket:
     \"\"\"One ticket with its latest comments.\"\"\"
     return await tickets.get(ticket_id)
@@ -8,18 +8,55 @@ async def get_ticket(ticket_id: TicketId, tickets: Tickets) -> Ticket:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from mcp_types import ToolAnnotations
+from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
+
+from backoffice_shared.jsonvalues import obj
+from backoffice_shared.money import Money
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """Changes nothing."""
 ADD = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 """Adds something, once per idempotency key, that our own tools can take back."""
+DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+"""Does, once per idempotency key, what our own tools cannot take back: moves money, tells a customer, closes for good."""
+
+POLICY_META = "dev.backoffice/policy"
+"""In the `_meta` of a tool that is listed: its scope and toolset, for the platform to apply the same policies."""
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFacts:
+    """What policies know of a tool, wherever it runs.
+
+    `spends` tells from the arguments what a call moves; None for a tool that moves no money.
+    """
+
+    name: str
+    annotations: ToolAnnotations
+    scope: str
+    toolset: str = ""
+    spends: Callable[[Arguments], Money | None] | None = None
+
+    @property
+    def reads(self) -> bool:
+        return self.annotations.read_only_hint is True
+
+    @property
+    def destructive(self) -> bool:
+        """As the protocol has it: a tool that says nothing may be."""
+        return not self.reads and self.annotations.destructive_hint is not False
+
+
+Lookup = Callable[[str], ToolFacts | None]
+"""The tool of this name; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +66,36 @@ class ToolSpec:
     fn: ToolFunction
     effect: ToolAnnotations
     scope: str
+    toolset: str
     needs: str
+    spends: Callable[[Arguments], Money | None] | None = None
 
     @property
     def name(self) -> str:
         return self.fn.__name__
 
+    @property
+    def facts(self) -> ToolFacts:
+        return ToolFacts(self.name, self.effect, self.scope, self.toolset, self.spends)
 
-def tool(effect: ToolAnnotations, *, scope: str, needs: str = "") -> Callable[[ToolFunction], ToolSpec]:
-    return lambda fn: ToolSpec(fn, effect, scope, needs)
+
+def tool(
+    effect: ToolAnnotations,
+    *,
+    scope: str,
+    toolset: str = "",
+    needs: str = "",
+    spends: Callable[[Arguments], Money | None] | None = None,
+) -> Callable[[ToolFunction], ToolSpec]:
+    return lambda fn: ToolSpec(fn, effect, scope, toolset, needs, spends)
+
+
+def facts_of(listed: Tool, scope: str) -> ToolFacts:
+    """What an upstream says of its tool; with `scope` where it says none, so that a new tool is nobody's by default."""
+    told = obj(obj(listed.meta).get(POLICY_META))
+    return ToolFacts(
+        listed.name,
+        listed.annotations or ToolAnnotations(),
+        str(told.get("scope") or scope),
+        str(told.get("toolset") or ""),
+    )

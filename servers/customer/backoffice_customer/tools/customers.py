@@ -24,7 +24,7 @@ from backoffice_shared.envelope import Listing
 from backoffice_shared.mcp.tool import READ, tool
 
 
-@tool(READ, scope="customer:read", needs="people")
+@tool(READ, scope="customer:read", toolset="profile", needs="people")
 async def find_customers(
     directory: TheDirectory,
     query: Annotated[str, Field(max_length=200, description="Name, company, part of an email")] | None = None,
@@ -42,7 +42,7 @@ async def find_customers(
     return found.only(fields, Candidate, always="customer_id")
 
 
-@tool(READ, scope="customer:read", needs="people")
+@tool(READ, scope="customer:read", toolset="profile", needs="people")
 async def get_customers(
     profiles: TheProfiles,
     customer_ids: Annotated[list[CustomerId], Field(min_length=1, max_length=20)],
@@ -54,7 +54,7 @@ async def get_customers(
     return found.only(fields, Customer, always="customer_id")
 
 
-@tool(READ, scope="customer:read", needs="people")
+@tool(READ, scope="customer:read", toolset="profile", needs="people")
 async def get_customer_timeline(
     profiles: TheProfiles,
     customer_id: CustomerId,

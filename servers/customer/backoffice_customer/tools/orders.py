@@ -24,7 +24,7 @@ from backoffice_shared.envelope import Listing
 from backoffice_shared.mcp.tool import READ, tool
 
 
-@tool(READ, scope="customer:read", needs="orders")
+@tool(READ, scope="customer:read", toolset="commerce", needs="orders")
 async def search_orders(
     orders: TheOrders,
     customer_id: CustomerId | None = None,
@@ -52,7 +52,7 @@ async def search_orders(
     return found.only(fields, OrderRow, always="order_id")
 
 
-@tool(READ, scope="customer:read", needs="orders")
+@tool(READ, scope="customer:read", toolset="commerce", needs="orders")
 async def get_order(orders: TheOrders, order_id: OrderId, include: list[OrderSection] | None = None) -> Order:
     """One order: lines and what is refundable; on request shipments with tracking, payments, refunds."""
     return await orders.get(order_id, frozenset(include or ()))

@@ -26,7 +26,7 @@ from backoffice_shared.envelope import Listing
 from backoffice_shared.mcp.tool import ADD, READ, tool
 
 
-@tool(READ, scope="customer:read", needs="tickets")
+@tool(READ, scope="customer:read", toolset="tickets", needs="tickets")
 async def search_tickets(
     tickets: TheTickets,
     query: Annotated[str, Field(max_length=200)] | None = None,
@@ -53,7 +53,7 @@ async def search_tickets(
     return found.only(fields, TicketRow, always="ticket_id")
 
 
-@tool(READ, scope="customer:read", needs="tickets")
+@tool(READ, scope="customer:read", toolset="tickets", needs="tickets")
 async def get_ticket(
     tickets: TheTickets,
     ticket_id: TicketId,
@@ -68,7 +68,7 @@ async def get_ticket(
     return await tickets.get(ticket_id, comments, custom="custom" in sections)
 
 
-@tool(ADD, scope="customer:write", needs="tickets")
+@tool(ADD, scope="customer:write", toolset="tickets", needs="tickets")
 async def create_ticket(
     tickets: TheTickets,
     customer_id: CustomerId,

@@ -1,0 +1,141 @@
+"""A write with an idempotency key is carried out once, however often it is called, and by whichever replica.
+
+The key belongs to the principal and the tool, and is bound to the arguments. What was answered is kept seven days,
+thirty where money moves; so is a final refusal. What failed in passing is not kept: the next call tries again. When
+it is unknown whether an earlier attempt was carried out, the next call repeats it with the same key, and the outbound
+stack refuses that once the vendor has forgotten the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult
+from mcp_types import CallToolRequestParams, CallToolResult
+
+from backoffice_shared.account import denied
+from backoffice_shared.attempt import attempting
+from backoffice_shared.deadline import remaining
+from backoffice_shared.errors import BackofficeError, Conflict
+from backoffice_shared.jsonvalues import canonical, compact, obj
+from backoffice_shared.mcp.outcome import CallOutcome, outcome_of, refused
+from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.tool import Lookup, ToolFacts
+from backoffice_shared.principal import principal
+from backoffice_shared.state.records import Claim, Done, OtherArguments, Records, UnderWay
+from backoffice_shared.telemetry.metrics import IDEMPOTENCY
+
+KEEP = 7 * 86_400.0
+KEEP_MONEY = 30 * 86_400.0
+LEASE_MARGIN = 5.0  # beyond the call's own deadline
+LONGEST_KEY = 255
+
+_FINAL = ("conflict", "not_found")
+
+
+class Idempotent:
+    def __init__(self, server: str, lookup: Lookup, records: Records) -> None:
+        self._server = server
+        self._lookup = lookup
+        self._records = records
+
+    async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+        tool, arguments = self._lookup(params.name), params.arguments or {}
+        key = arguments.get("idempotency_key")
+        if tool is None or tool.reads or not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+            return await call_next(ctx)
+        try:
+            scope = f"{principal().key}:{tool.name}"
+            claimed = await self._records.claim(
+                scope, key, _fingerprint(arguments), lease=min(remaining(), 120.0) + LEASE_MARGIN
+            )
+        except BackofficeError as error:
+            error.idempotency_key = key
+            return refused(error)
+        if isinstance(claimed, Claim):
+            self._count("claimed" if claimed.uncertain_since is None else "resumed")
+            return await self._carry_out(claimed, tool, ctx, call_next)
+        return self._told(claimed, key)
+
+    async def _carry_out(self, claim: Claim, tool: ToolFacts, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+        keep = KEEP if tool.spends is None else KEEP_MONEY
+        try:
+            with attempting(claim.uncertain_since):
+                result = await call_next(ctx)
+        except BaseException:  # a crash, or the caller has gone: it may have been carried out
+            await _settled(self._records.release(claim, uncertain=True, keep=keep))
+            raise
+        outcome = outcome_of(result)
+        if isinstance(result, CallToolResult) and _is_final(outcome):
+            await _settled(self._records.finish(claim, _written(result), keep=keep))
+        else:
+            uncertain = outcome.outcome == "unknown" or (
+                claim.uncertain_since is not None and outcome.outcome != "input_required"
+            )
+            await _settled(self._records.release(claim, uncertain=uncertain, keep=keep))
+        return result
+
+    def _told(self, known: Done | UnderWay | OtherArguments, key: str) -> HandlerResult:
+        match known:
+            case Done(result):
+                self._count("replayed")
+                return _replayed(result)
+            case UnderWay(retry_after):
+                self._count("in_progress")
+                denied("idempotency key in use")
+                busy = Conflict("", "a call with this idempotency_key is under way", retry_after=retry_after)
+                busy.idempotency_key = key
+                return refused(busy)
+            case OtherArguments():
+                self._count("mismatch")
+                denied("idempotency key used for something else")
+                return refused(
+                    Conflict(
+                        "",
+                        "this idempotency_key was used with other arguments",
+                        hint="Use a new key for a new request; to repeat the earlier one, repeat its arguments",
+                    )
+                )
+
+    def _count(self, result: str) -> None:
+        IDEMPOTENCY.labels(self._server, result).inc()
+
+
+def _is_final(outcome: CallOutcome) -> bool:
+    return outcome.outcome in ("ok", "partial") or outcome.error_code in _FINAL
+
+
+def _fingerprint(arguments: dict[str, Any]) -> str:
+    """The same for the same request, however its arguments are ordered."""
+    asked = {name: value for name, value in arguments.items() if name != "idempotency_key"}
+    return hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _written(result: CallToolResult) -> str:
+    return result.model_dump_json(by_alias=True, exclude_none=True)
+
+
+def _replayed(written: str) -> CallToolResult:
+    """The answer of the first call, saying that it is one."""
+    result = CallToolResult.model_validate_json(written)
+    content = obj(result.structured_content)
+    if result.is_error or "replayed" not in content:
+        return result
+    content["replayed"] = True
+    text = result.content[0].model_copy(update={"text": compact(content)})
+    return result.model_copy(update={"structured_content": content, "content": [text]})
+
+
+async def _settled(writing: Coroutine[Any, Any, None]) -> None:
+    """See it through, also when the caller goes away meanwhile. What cannot be written leaves the key uncertain."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+    except BackofficeError:
+        pass  # the lease lapses, and the next call finds it uncertain

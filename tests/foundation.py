@@ -1,0 +1,60 @@
+"""What a server in a test stands on: the real policies, state that ends with the test, and an audit to look at."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from backoffice_shared.clock import SYSTEM_CLOCK, Clock
+from backoffice_shared.errors import BackendUnavailable
+from backoffice_shared.mcp.access import Access
+from backoffice_shared.mcp.agents import Agents
+from backoffice_shared.mcp.foundation import Foundation, State
+from backoffice_shared.mcp.gate import OPEN, Gate
+from backoffice_shared.mcp.shed import Load
+from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
+from backoffice_shared.state.sqlite import SqliteDatabase
+from backoffice_shared.state.stored import StoredRecords
+
+
+class Records:
+    """An audit that a test can look at, and break."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[str, Any]] = []
+        self.full = False
+        self.broken = False
+
+    def record(self, fields: Mapping[str, Any]) -> None:
+        self.written.append(dict(fields))
+
+    async def intent(self, fields: Mapping[str, Any]) -> None:
+        if self.broken:
+            raise BackendUnavailable("", "the audit cannot be kept")
+        self.written.append(dict(fields))
+
+    def digest(self, text: str) -> str:
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def told(self, *names: str) -> list[tuple[Any, ...]]:
+        """These fields of every record."""
+        return [tuple(record.get(name) for name in names) for record in self.written]
+
+
+def embedded_state(clock: Clock = SYSTEM_CLOCK) -> State:
+    """What a server has that nobody configured anything else for."""
+    return State(MemoryLimits(clock=clock), MemoryQuotas(clock=clock), StoredRecords(SqliteDatabase(":memory:")))
+
+
+def foundation(
+    *,
+    agents: Path | None = None,
+    gate: Gate = OPEN,
+    audit: Records | None = None,
+    state: State | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+) -> Foundation:
+    access = Access(gate, None if agents is None else Agents(agents, clock=clock))
+    return Foundation(access, audit or Records(), state or embedded_state(clock), Load("test"))
