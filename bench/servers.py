@@ -23,6 +23,8 @@ from starlette.routing import Route
 from backoffice_platform.registry import Registry
 from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import Upstream
+from backoffice_shared.audit.sinks.stream import StreamSink
+from backoffice_shared.audit.trail import Trail
 from backoffice_shared.backend import Backend, Rate
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import BackendClient
@@ -121,9 +123,9 @@ def _registry(target: str) -> Registry:
 
 def _on() -> Foundation:
     """Everything on: audit to a file that goes nowhere, limits and quotas in memory, records in SQLite."""
-    trail = Trail(Stream(open(os.devnull, "w", encoding="utf-8")), b"key", "bench")  # noqa: SIM115 - for good
+    nowhere = StreamSink(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
     state = State(MemoryLimits(), MemoryQuotas(), StoredRecords(SqliteDatabase(":memory:")))
-    return Foundation(Access(OPEN), trail, state, Load("bench"))
+    return Foundation(Access(OPEN), Trail(nowhere, None, b"key", "bench"), state, Load("bench"))
 
 
 def _platform(target: str) -> AnyServer:

@@ -39,13 +39,17 @@ def compact(value: object) -> str:
     Raises:
         ValueError: something in it is not a number.
     """
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _compact(value)
 
 
 def canonical(value: object) -> str:
     """The same text for the same value, whatever the order of its keys: for digests. ASCII, so that it can be encoded."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return _canonical(value)
 
+
+# `json.dumps` makes an encoder anew for every text.
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_canonical = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 _SURROGATE = rb"\ud"
 

@@ -9,7 +9,9 @@ import click
 
 from backoffice_platform import asking, running
 from backoffice_shared import __version__
-from backoffice_shared.mcp.main import company_options, guarded, serving_options
+from backoffice_shared.audit.commands import audit_commands
+from backoffice_shared.audit.opened import open_archive
+from backoffice_shared.mcp.main import company_options, guarded, read_settings, serving_options
 
 DEFAULT_URL = "http://127.0.0.1:8000/mcp"
 
@@ -90,3 +92,6 @@ def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str) -> None
     Exit code 0 when it answered, 1 when it refused, 2 when the call could not be made.
     """
     guarded(lambda: sys.exit(asking.call(url, tool, arguments, compact_output=compact)))
+
+
+main.add_command(audit_commands(lambda server: open_archive(read_settings(), server)))

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from backoffice_shared.audit.facets import Facets
-from backoffice_shared.jsonvalues import canonical, obj
+from backoffice_shared.jsonvalues import obj
 
 VERSION = 1
 
@@ -49,6 +49,7 @@ class Chain:
     """The end to which a writer adds."""
 
     def __init__(self, key: bytes, writer: str) -> None:
+        """`writer` is a name that JSON need not escape."""
         self._key = derived(key, "chain")
         self.writer = writer
         self.seq = 0
@@ -57,8 +58,7 @@ class Chain:
     def add(self, body: str) -> Entry:
         """Chain a record: `body` is the text of a JSON object that is not empty."""
         self.seq += 1
-        head = canonical({"seq": self.seq, "v": VERSION, "writer": self.writer})
-        text = f"{head[:-1]},{body[1:]}"
+        text = f'{{"v":{VERSION},"writer":"{self.writer}","seq":{self.seq},{body[1:]}'
         self.mac = linked(self._key, self.mac, text)
         return Entry(self.writer, self.seq, text, self.mac)
 

@@ -18,14 +18,14 @@ from backoffice_shared.audit.archive import Archive
 from backoffice_shared.audit.chain import Entry
 from backoffice_shared.audit.facets import Wanted
 from backoffice_shared.audit.verify import Verdict, verified
-from backoffice_shared.errors import BackofficeError
+from backoffice_shared.errors import BackofficeError, NotFound
 from backoffice_shared.jsonvalues import compact, obj
 
 FAILED = 1
 BAD_USE = 2
 
 Given = TypeVar("Given")
-Opened = Callable[[], AbstractAsyncContextManager[Archive]]
+Opened = Callable[[str], AbstractAsyncContextManager[Archive]]
 
 COLUMNS = (
     "ts", "writer", "seq", "event", "subject", "agent", "client_id", "auth", "server", "tool", "args", "decision",
@@ -34,15 +34,22 @@ COLUMNS = (
 
 
 def audit_commands(opened: Opened) -> click.Group:
-    """The group `audit`. `opened` opens the archive that is configured, each time a command runs."""
+    """The group `audit`. `opened` opens the archive that is configured for a server, each time a command runs."""
 
     @click.group(
         name="audit",
         help="Verify and read the audit: one record for every call.",
         epilog="Example: backoffice audit verify",
     )
-    def audit() -> None:
-        pass
+    @click.option(
+        "--server",
+        default="backoffice",
+        show_default=True,
+        help="Whose, where each server has an SQLite file of its own: backoffice for `backoffice up`, else customer, ...",
+    )
+    @click.pass_context
+    def audit(context: click.Context, server: str) -> None:
+        context.obj = server
 
     for command in (_verify(opened), _tail(opened), _search(opened), _export(opened)):
         audit.add_command(command)
@@ -57,13 +64,16 @@ def _verify(opened: Opened) -> click.Command:
         epilog="Example: backoffice audit verify",
     )
     @click.option("--json", "as_json", is_flag=True, help="One JSON object for each writer.")
-    def verify(as_json: bool) -> None:  # noqa: FBT001 - click's
+    @click.pass_obj
+    def verify(server: str, as_json: bool) -> None:  # noqa: FBT001 - click's
         async def main() -> bool:
             good, writers = True, 0
-            async with opened() as archive:
+            async with opened(server) as archive:
                 async for verdict in verified(archive.reader, archive.checkpoints, archive.key):
                     good, writers = good and verdict.ok, writers + 1
                     click.echo(_as_json(verdict) if as_json else "\n".join(_told(verdict)))
+            if not writers:
+                raise NotFound("", "there is no record here, so that nothing can be said of them")
             if not as_json:
                 click.echo(f"{writers} writers: {'the audit is whole' if good else 'THE AUDIT WAS CHANGED'}", err=True)
             return good
@@ -80,9 +90,10 @@ def _tail(opened: Opened) -> click.Command:
     )
     @click.option("-n", "--lines", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many.")
     @click.option("--json", "as_json", is_flag=True, help="The whole records, one JSON object a line.")
-    def tail(lines: int, as_json: bool) -> None:  # noqa: FBT001
+    @click.pass_obj
+    def tail(server: str, lines: int, as_json: bool) -> None:  # noqa: FBT001
         async def main() -> None:
-            async with opened() as archive:
+            async with opened(server) as archive:
                 newest = [entry async for entry in _first(lines, archive.reader.search(Wanted()))]
             for entry in reversed(newest):
                 click.echo(entry.line if as_json else _summary(entry))
@@ -101,9 +112,10 @@ def _search(opened: Opened) -> click.Command:
     @_filters
     @click.option("-n", "--lines", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most.")
     @click.option("--json", "as_json", is_flag=True, help="The whole records, one JSON object a line.")
-    def search(lines: int, as_json: bool, **filters: Any) -> None:  # noqa: FBT001
+    @click.pass_obj
+    def search(server: str, lines: int, as_json: bool, **filters: Any) -> None:  # noqa: FBT001
         async def main() -> None:
-            async with opened() as archive:
+            async with opened(server) as archive:
                 async for entry in _first(lines, archive.reader.search(_wanted(filters))):
                     click.echo(entry.line if as_json else _summary(entry))
 
@@ -122,9 +134,10 @@ def _export(opened: Opened) -> click.Command:
     @_filters
     @click.option("--format", "kind", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
     @click.option("--output", type=click.File("w", encoding="utf-8", lazy=True), default="-", help="A file.")
-    def export(kind: str, output: IO[str], **filters: Any) -> None:
+    @click.pass_obj
+    def export(server: str, kind: str, output: IO[str], **filters: Any) -> None:
         async def main() -> None:
-            async with opened() as archive:
+            async with opened(server) as archive:
                 found = archive.reader.search(_wanted(filters), newest_first=False)
                 await (_write_csv if kind == "csv" else _write_lines)(found, output)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from backoffice_shared.audit.archive import Archive
 from backoffice_shared.audit.chain import writer_name
-from backoffice_shared.audit.checkpoints import FileCheckpoints
+from backoffice_shared.audit.checkpoints import Checkpoints, DatabaseCheckpoints, FileCheckpoints
 from backoffice_shared.audit.retention import Store, pruned
 from backoffice_shared.audit.sinks.database import DatabaseReader, DatabaseSink
 from backoffice_shared.audit.sinks.jsonl import JsonLinesReader, JsonLinesSink
@@ -37,7 +37,7 @@ async def open_trail(settings: Settings, server: str, database: Database) -> Tra
     writer = writer_name(server)
     if settings.audit == "stderr":
         return Trail(StreamSink(sys.stderr), None, secrets.token_bytes(32), writer)
-    checkpoints, key = FileCheckpoints(_checkpoints(settings)), audit_key(settings)
+    checkpoints, key = _checkpoints(settings, database), audit_key(settings, make=True)
     if _in_database(settings):
         sink, store = DatabaseSink(database), DatabaseReader(database)
     else:
@@ -60,19 +60,17 @@ async def open_archive(settings: Settings, server: str) -> AsyncGenerator[Archiv
             "the audit goes to standard error, where it cannot be read again",
             hint="Set BACKOFFICE_AUDIT to the directory, or to sqlite or postgres, that the server uses",
         )
-    checkpoints, key = FileCheckpoints(_checkpoints(settings)), audit_key(settings)
-    if not _in_database(settings):
-        yield Archive(JsonLinesReader(Path(settings.audit)), checkpoints, key)
-        return
-    database = await open_database(settings, server)
+    key = audit_key(settings, make=False)
+    database = open_database(settings, server)
     try:
-        yield Archive(DatabaseReader(database), checkpoints, key)
+        reader = DatabaseReader(database) if _in_database(settings) else JsonLinesReader(Path(settings.audit))
+        yield Archive(reader, _checkpoints(settings, database), key)
     finally:
         await database.aclose()
 
 
-def audit_key(settings: Settings) -> bytes:
-    """The configured key, or the one made here once.
+def audit_key(settings: Settings, *, make: bool) -> bytes:
+    """The configured key, or the one that is kept here; `make` one where there is none yet.
 
     Raises:
         InvalidInput: it can be neither read nor made.
@@ -81,8 +79,9 @@ def audit_key(settings: Settings) -> bytes:
         return settings.audit_key.get_secret_value().encode()
     file = (settings.state_dir or state_home()) / "audit.key"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _make_key(file)
+        if make:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_key(file)
         key = bytes.fromhex(file.read_text())
     except (OSError, ValueError) as error:
         raise InvalidInput(
@@ -127,11 +126,14 @@ def _directory(settings: Settings) -> Path:
     return directory
 
 
-def _checkpoints(settings: Settings) -> Path:
-    return settings.audit_checkpoints or (settings.state_dir or state_home()) / "audit-checkpoints"
+def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
+    """Where the settings say. Replicas that share a database may have no disk that lasts: theirs are in it too."""
+    if settings.audit_checkpoints is None and settings.audit == "postgres":
+        return DatabaseCheckpoints(database)
+    return FileCheckpoints(settings.audit_checkpoints or (settings.state_dir or state_home()) / "audit-checkpoints")
 
 
-async def _prune(store: Store, checkpoints: FileCheckpoints, key: bytes, days: int) -> None:
+async def _prune(store: Store, checkpoints: Checkpoints, key: bytes, days: int) -> None:
     """A store that is not there yet must not keep the server from starting."""
     try:
         async for done in pruned(store, checkpoints, key, days=days):

@@ -38,6 +38,9 @@ GROUP = 200  # records written at once
 INTENT = 2.0  # seconds until an intent is given up
 FLUSH = 3.0  # seconds that closing may take
 PAUSE = 0.1  # seconds after the first failure; twice as long after each
+LINGER = (
+    0.02  # seconds that a record may wait for company, so that a busy server writes groups; an intent waits for nobody
+)
 LONGEST_PAUSE = 1.0  # within the time of an intent, which may be the first to find that the sink is well again
 
 _OURS = ("seq", "v", "writer")
@@ -55,9 +58,12 @@ class Trail:
         writer: str,
         clock: Clock = SYSTEM_CLOCK,
         *,
+        linger: float = LINGER,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._sink = sink
+        self._linger = linger
+        self._hurry = asyncio.Event()
         self._clock = clock
         self._now = now
         self._pseudonyms = derived(key, "pseudonym")
@@ -113,6 +119,7 @@ class Trail:
         if self._closed or self.full:
             raise BackendUnavailable("", "the audit record cannot be kept")
         waiting = self._queue(fields, kept=asyncio.get_running_loop().create_future())
+        self._hurry.set()
         assert waiting.kept is not None  # noqa: S101 - it was just given
         try:
             if not await self._within(INTENT, waiting.kept):
@@ -127,6 +134,7 @@ class Trail:
         if self._closed:
             return
         self._closed = True
+        self._hurry.set()
         until = self._clock.now() + FLUSH
         if self._writing is not None and not await self._within(FLUSH, self._writing):
             self._writing.cancel()
@@ -153,7 +161,7 @@ class Trail:
 
     def _body(self, fields: Mapping[str, Any]) -> str:
         given = {name: value for name, value in fields.items() if name not in _OURS}
-        return _scrubbed({"ts": timestamp(self._now()), **given})
+        return _scrubbed(given if "ts" in given else {"ts": timestamp(self._now()), **given})
 
     def _take_back(self, waiting: _Waiting) -> None:
         if waiting in self._waiting:
@@ -172,7 +180,7 @@ class Trail:
     async def _write(self) -> None:
         """Until nothing waits."""
         pause = PAUSE
-        while self._gather():
+        while await self._gathered():
             try:
                 await self._sink.write(self._entries, durable=any(one.kept for one in self._group))
             except Exception as error:  # records wait out whatever it is
@@ -183,12 +191,22 @@ class Trail:
                 pause = PAUSE
                 self._succeeded()
 
-    def _gather(self) -> bool:
-        """Chain the next group, unless one is still to be written: that one stays as it is."""
-        if not self._group:
+    async def _gathered(self) -> bool:
+        """Chain the next group, unless one is still to be written: that one stays as it is. False when nothing waits."""
+        if not self._group and self._waiting:
+            await self._company()
             self._group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
             self._entries = [self._chain.add(one.body) for one in self._group]
+            if not self._waiting:
+                self._hurry.clear()
         return bool(self._group)
+
+    async def _company(self) -> None:
+        """A moment for more to be written along, unless somebody waits for what there is."""
+        if self._linger and not self._hurry.is_set():
+            hurried = asyncio.ensure_future(self._hurry.wait())
+            await self._within(self._linger, hurried)
+            hurried.cancel()
 
     def _failed(self, error: Exception) -> None:
         AUDIT_FAILURES.inc()
@@ -240,11 +258,14 @@ def _scrubbed(fields: Mapping[str, Any]) -> str:
     return masked
 
 
+_encoded = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
 def _written(fields: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(fields, separators=(",", ":"), sort_keys=True, allow_nan=False)
+        return _encoded(fields)
     except (TypeError, ValueError, RecursionError):
-        return json.dumps(redacted(fields), separators=(",", ":"), sort_keys=True)
+        return _encoded(redacted(fields))
 
 
 def _masked(value: Any) -> Any:

@@ -170,7 +170,10 @@ async def test_a_last_line_that_was_not_written_whole_is_not_read(tmp_path: Path
 
 async def test_long_lines_are_read_from_the_end_too(tmp_path: Path) -> None:
     chain = Chain(KEY, "billing-host-1")
-    entries = [chain.add(canonical(fields(number, args="x" * size))) for number, size in enumerate([0, 70_000, 10, 200_000, 65_300])]
+    entries = [
+        chain.add(canonical(fields(number, args="x" * size)))
+        for number, size in enumerate([0, 70_000, 10, 200_000, 65_300])
+    ]
     store = FileStore(tmp_path)
     await write(store, entries)
     assert await lines(store.reader.search(Wanted())) == [entry.line for entry in reversed(entries)]

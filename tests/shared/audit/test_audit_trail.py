@@ -101,8 +101,10 @@ def notes() -> Notes:
     return Notes()
 
 
-def trail_to(sink: ScriptedSink, notes: Notes | FileCheckpoints | None, clock: StillClock) -> Trail:
-    return Trail(sink, notes, KEY, WRITER, clock, now=lambda: NOW)
+def trail_to(
+    sink: ScriptedSink, notes: Notes | FileCheckpoints | None, clock: StillClock, *, linger: float = 0.0
+) -> Trail:
+    return Trail(sink, notes, KEY, WRITER, clock, linger=linger, now=lambda: NOW)
 
 
 def is_chained(entries: Sequence[Entry]) -> bool:
@@ -130,8 +132,8 @@ async def test_a_record_is_kept_with_its_place_in_the_chain(still: StillClock, n
     trail_to(sink, notes, still).record({"tool": "get_invoice", "seq": 99, "writer": "x", "args": {"b": 1, "a": "é"}})
     await settle()
     assert [entry.text for entry in sink.kept] == [
-        '{"seq":1,"v":1,"writer":"billing-host-1","args":{"a":"\\u00e9","b":1},"tool":"get_invoice",'
-        '"ts":"2026-11-24T09:30:00.000Z"}'
+        '{"v":1,"writer":"billing-host-1","seq":1,"ts":"2026-11-24T09:30:00.000Z",'
+        '"tool":"get_invoice","args":{"b":1,"a":"\\u00e9"}}'
     ]
     assert is_chained(sink.kept)
 
@@ -337,6 +339,29 @@ async def test_an_intent_whose_caller_goes_away_is_taken_back(still: StillClock,
     sink.recover()
     await settle()
     assert sink.tools() == ["before"]
+
+
+# Groups
+
+
+async def test_records_wait_a_moment_for_company_and_an_intent_for_nobody(still: StillClock, notes: Notes) -> None:
+    sink = ScriptedSink()
+    trail = trail_to(sink, notes, still, linger=0.02)
+    trail.record(fields())
+    await settle()
+    await still.advance(0.01)
+    trail.record(fields())
+    assert sink.groups == []
+    await still.advance(0.01)
+    assert sink.groups == [(2, False)]
+    trail.record(fields())
+    await trail.intent(fields(tool="refund_payment"))
+    assert sink.groups == [(2, False), (2, True)]
+    trail.record(fields())
+    await settle()
+    assert len(sink.groups) == 2
+    await trail.aclose()
+    assert sink.groups[2:] == [(1, False)]
 
 
 # Checkpoints
