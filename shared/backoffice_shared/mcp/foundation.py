@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 
 from backoffice_shared.mcp.access import Access
 from backoffice_shared.mcp.audited import AuditLog
@@ -16,11 +18,14 @@ from backoffice_shared.state.turns import Turns
 
 @dataclass(frozen=True, slots=True)
 class State:
+    """`turns` and `shelf` are there when replicas share them; `bus` tells clients, on every replica, what changed."""
+
     limits: Limits
     quotas: Quotas
     records: Records
     turns: Turns | None = None
     shelf: Shelf | None = None
+    bus: SubscriptionBus = field(default_factory=InMemorySubscriptionBus)
 
 
 @dataclass(frozen=True, slots=True)

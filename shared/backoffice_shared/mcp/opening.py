@@ -10,10 +10,12 @@ from backoffice_shared.mcp.access import Access
 from backoffice_shared.mcp.agents import Agents
 from backoffice_shared.mcp.foundation import Foundation, State
 from backoffice_shared.mcp.gate import operators_gate
+from backoffice_shared.mcp.relisted import Relisted
 from backoffice_shared.mcp.shed import Load, Pulse
 from backoffice_shared.settings import Settings
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.opened import open_database
+from backoffice_shared.state.records import Records
 from backoffice_shared.state.stored import StoredRecords
 
 
@@ -26,10 +28,26 @@ async def founded(settings: Settings, server: str, *, sandboxed: bool) -> AsyncG
     """
     access = Access(operators_gate(settings), None if settings.agents_file is None else Agents(settings.agents_file))
     async with AsyncExitStack() as stack:
-        database = await open_database(settings, server, ephemeral=sandboxed)
+        database = open_database(settings, server, ephemeral=sandboxed)
         stack.push_async_callback(database.aclose)
         audit = await open_trail(settings, server, database)
         stack.push_async_callback(audit.aclose)
+        state = await stack.enter_async_context(_state(settings, StoredRecords(database)))
+        await stack.enter_async_context(Relisted(access, state.bus).running())
         load = Load(server)
         await stack.enter_async_context(Pulse(load).running())
-        yield Foundation(access, audit, State(MemoryLimits(), MemoryQuotas(), StoredRecords(database)), load)
+        yield Foundation(access, audit, state, load)
+
+
+@asynccontextmanager
+async def _state(settings: Settings, records: Records) -> AsyncGenerator[State]:
+    if settings.valkey_url is None:
+        yield State(MemoryLimits(), MemoryQuotas(), records)
+        return
+    # Its library is an extra.
+    from backoffice_shared.state.valkey.opened import shared  # noqa: PLC0415
+
+    # A key made at start is this process's own: what it seals, no other replica can read.
+    common = settings.cursor_key.get_secret_value() if "cursor_key" in settings.model_fields_set else None
+    async with shared(settings.valkey_url.get_secret_value(), replicas=settings.replicas, seal_key=common) as valkey:
+        yield State(valkey.limits, valkey.quotas, records, valkey.turns, valkey.shelf, valkey.bus)

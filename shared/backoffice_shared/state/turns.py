@@ -8,8 +8,10 @@ from backoffice_shared.backend import Rate
 
 
 class Turns(Protocol):
+    """Never fails: where turns are shared and the store cannot be asked, this process takes from its own part."""
+
     async def take(self, vendor: str, rate: Rate) -> float:
-        """Take a turn, from the future if need be. Gives the seconds until it has come."""
+        """Take a turn, from the future if need be. Gives the seconds until it has come, or the vendor's block ends."""
         ...
 
     async def give_back(self, vendor: str, rate: Rate) -> None:

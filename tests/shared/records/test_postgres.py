@@ -13,9 +13,10 @@ from tests.real.postgres import PostgresServer
 
 from backoffice_shared.errors import BackendUnavailable, InvalidInput
 from backoffice_shared.redaction import SECRETS
+from backoffice_shared.settings import Settings
 from backoffice_shared.state.database import Transaction
 from backoffice_shared.state.migrations import migrated, reverted
-from backoffice_shared.state.opening import open_database
+from backoffice_shared.state.opened import open_database
 from backoffice_shared.state.postgres import PostgresDatabase
 from backoffice_shared.state.sqlite import SqliteDatabase
 
@@ -94,20 +95,26 @@ def test_what_is_no_url_of_postgresql_is_refused_without_being_repeated(url: str
     assert not url or url not in str(raised.value)
 
 
-async def test_without_a_url_the_database_is_a_file(tmp_path: Path) -> None:
-    database = open_database(None, tmp_path / "backoffice.db")
-    await database.transact(nothing)
-    await database.aclose()
-    assert (tmp_path / "backoffice.db").exists()
+async def test_the_settings_say_which_database_it_is(tmp_path: Path, postgres: PostgresServer) -> None:
+    kept, shared = {"state_dir": tmp_path}, {"database_url": postgres.new_database()}
+    databases = [
+        open_database(Settings.model_validate(given), "customer", ephemeral=ephemeral)
+        for given, ephemeral in ((kept, False), (kept, True), ({}, True), (kept | shared, False), (shared, True))
+    ]
+    for database in databases:
+        await database.transact(nothing)
+        await database.aclose()
+    assert [type(database) for database in databases] == [SqliteDatabase] * 3 + [PostgresDatabase] * 2
+    assert [file.name for file in tmp_path.iterdir()] == ["customer.db"]
 
 
 def test_without_its_libraries_the_operator_is_told_what_to_install() -> None:
     program = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from pathlib import Path\n"
         "from backoffice_shared.errors import InvalidInput\n"
-        "from backoffice_shared.state.opening import open_database\n"
-        "try:\n    open_database('postgresql://localhost/x', Path('x'))\n"
+        "from backoffice_shared.settings import Settings\n"
+        "from backoffice_shared.state.opened import open_database\n"
+        "try:\n    open_database(Settings(database_url='postgresql://localhost/x'), 'customer')\n"
         "except InvalidInput as error:\n    print(error)\n"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
@@ -117,6 +124,8 @@ def test_without_its_libraries_the_operator_is_told_what_to_install() -> None:
 
 
 def test_whoever_does_not_use_postgresql_does_not_load_its_libraries() -> None:
-    program = "import sys, backoffice_shared.state.opening, backoffice_shared.audit.opened; print('sqlalchemy' in sys.modules)"
+    program = (
+        "import sys, backoffice_shared.mcp.opening, backoffice_shared.audit.opened; print('sqlalchemy' in sys.modules)"
+    )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert told == "False\n"
