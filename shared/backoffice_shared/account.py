@@ -50,8 +50,8 @@ def shed(policy: str) -> None:
 def attempted(upstream: str, status: int) -> None:
     """One attempt at a backend: its HTTP status, or 0 when no answer came."""
     if (account := _account.get()) is not None:
-        attempts = account.upstream.get(upstream, (0, 0))[0]
-        account.upstream[upstream] = (attempts + 1, status)
+        attempts, last = account.upstream.get(upstream, (0, 0))
+        account.upstream[upstream] = (attempts + 1, status or last)
 
 
 def used_secret(path: str, version: str) -> None:

@@ -28,8 +28,8 @@ class Loopback:
                 await writer.drain()
                 if b"keep-alive" not in answer:
                     break
-        except asyncio.IncompleteReadError:
-            pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the caller hung up
         finally:
             writer.close()
 

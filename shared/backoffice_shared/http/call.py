@@ -19,7 +19,8 @@ class Call:
     `reads` says that repeating it is harmless. `fresh_for` is how many seconds its answer may be reused.
     `tags` are the references ("ticket:4711") that a read depends on and that a write changes.
     `key` is the idempotency key that went out with a write, when the vendor honours one. `partition` is whose
-    answers these are: one credential's are never given to another's calls.
+    answers these are: one credential's are never given to another's calls, nor one caller's where they depend on it.
+    `hedge`: a second attempt beside one that is late, which is of use only if it can leave at once.
     """
 
     operation: str
@@ -28,6 +29,7 @@ class Call:
     tags: frozenset[str] = frozenset()
     key: str | None = None
     partition: str = ""
+    hedge: bool = False
 
     @property
     def group(self) -> str:
@@ -51,6 +53,13 @@ def forget(response: httpx.Response) -> None:
 
 def _kept_nowhere() -> None:
     pass
+
+
+def again(request: httpx.Request, call: Call) -> httpx.Request:
+    """The same request, to be sent beside the first. Made before that one leaves: later it would have the credential."""
+    copy = httpx.Request(request.method, request.url, headers=request.headers, content=request.content)
+    copy.extensions["timeout"] = request.extensions.get("timeout", {})
+    return attach(copy, call)
 
 
 def attach(request: httpx.Request, call: Call) -> httpx.Request:

@@ -1,13 +1,14 @@
 """The stack an adapter speaks through, in order. This is the one place where the order is written.
 
-    adapter → translated → cached → coalesced → retrying → guarded → paced → traced → authorized → network
+    adapter → translated → cached → coalesced → retrying → hedged → guarded → paced → traced → authorized → network
 
 translated   outermost, so that what every inner layer lets through becomes one of our errors
 cached       before anything that costs
 coalesced    only for what the cache did not have
-retrying     around everything that belongs to an attempt; the only layer that repeats
+retrying     around everything that belongs to an attempt; the only layer that repeats what failed
+hedged       within one attempt, so that a hedge is not retried; around the next two, which must see both of its requests
 guarded      counts attempts, and refuses before we wait for a turn
-paced        waits for a turn
+paced        waits for a turn, but not with a hedge
 traced       sees every attempt, without the wait
 authorized   reads the secret last, so that nothing above ever holds one
 network      the wire
@@ -15,8 +16,9 @@ network      the wire
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -25,20 +27,27 @@ import httpx
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials
-from backoffice_shared.credentials.source import CredentialSource
-from backoffice_shared.errors import InvalidInput, MalformedAnswer, OutcomeUnknown
+from backoffice_shared.credentials.source import Credential, CredentialSource
+from backoffice_shared.errors import BackofficeError, InvalidInput, MalformedAnswer, OutcomeUnknown
 from backoffice_shared.http.authorized import Authorized
 from backoffice_shared.http.cached import Cached
 from backoffice_shared.http.call import Call, attach, forget
 from backoffice_shared.http.coalesced import Coalesced
 from backoffice_shared.http.guarded import Guarded
+from backoffice_shared.http.health import Health
+from backoffice_shared.http.hedged import Hedged
+from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.network import Network
 from backoffice_shared.http.paced import Paced
-from backoffice_shared.http.retrying import Retrying
+from backoffice_shared.http.retrying import RetryBudget, Retrying
 from backoffice_shared.http.tokens import token_exchange
 from backoffice_shared.http.traced import Traced
 from backoffice_shared.http.translated import Translated
-from backoffice_shared.jsonvalues import parse
+from backoffice_shared.jsonvalues import canonical, parse
+from backoffice_shared.principal import principal
+from backoffice_shared.sources import must_see
+from backoffice_shared.state.shelf import Shelf
+from backoffice_shared.state.turns import Turns
 
 T = TypeVar("T")
 
@@ -60,12 +69,18 @@ class BackendClient:
     """What an adapter holds: `read` and `write`, each giving our words (`into`) for the vendor's answer."""
 
     def __init__(
-        self, backend: Backend, base_url: str, credentials: CredentialSource, stack: httpx.AsyncBaseTransport
+        self,
+        backend: Backend,
+        base_url: str,
+        credentials: CredentialSource,
+        stack: httpx.AsyncBaseTransport,
+        health: Callable[[], Health],
     ) -> None:
         self.backend = backend
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
         self._stack = stack
+        self._health = health
 
     async def read(
         self,
@@ -78,13 +93,18 @@ class BackendClient:
         json: object = None,
         fresh_for: float = 0.0,
         tags: Iterable[str] = (),
+        personal: bool = False,
     ) -> T:
         """Ask. `fresh_for` is in seconds; `tags` name what the answer is about, so that a write can drop it.
 
+        `personal`: the answer depends on who calls, so that nobody else is given it.
+
         Raises:
-            BackofficeError: the vendor refused, failed, or answered something misshapen.
+            BackofficeError: the caller may not see this vendor's data; or the vendor refused, failed, or answered
+                something misshapen.
         """
-        whose = (await self._credentials.read(self.backend.name)).identity
+        must_see(self.backend.name, self.backend.title)
+        whose = _partition(await self._credentials.read(self.backend.name), personal=personal)
         call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags), partition=whose)
         return self._translated(call, await self._send(call, method, path, params, json), into)
 
@@ -106,6 +126,7 @@ class BackendClient:
             OutcomeUnknown: it was sent, and no clear answer came.
             BackofficeError: as for `read`.
         """
+        must_see(self.backend.name, self.backend.title)
         header = self.backend.idempotency_header
         call = Call(operation, reads=False, tags=frozenset(touches), key=key if header else None)
         response = await self._send(call, method, path, params, json)
@@ -133,8 +154,22 @@ class BackendClient:
                 self.backend.title, f"answered {call.operation} in a form that we do not understand"
             ) from error
 
+    async def health(self) -> Health:
+        try:
+            credential = await self._credentials.read(self.backend.name)
+        except BackofficeError:
+            return replace(self._health(), credential=False)
+        usable = any(fields <= credential.keys() for fields in self.backend.credentials)
+        return replace(self._health(), credential=usable)
+
     async def aclose(self) -> None:
         await self._stack.aclose()
+
+
+def _partition(credential: Credential, *, personal: bool) -> str:
+    """Whose answers a read gives: this credential's, by what it is rather than by what its source calls it."""
+    secret = canonical([credential.identity, sorted(credential.items()), principal().key if personal else ""])
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def path(*segments: str) -> str:
@@ -150,21 +185,30 @@ def connect(
     credentials: CredentialSource,
     *,
     base_url: str,
+    turns: Turns | None = None,
+    shelf: Shelf | None = None,
+    calm: Callable[[], bool] = lambda: True,
     clock: Clock = SYSTEM_CLOCK,
 ) -> BackendClient:
-    """Assemble the stack for one vendor over `wire`."""
+    """Assemble the stack for one vendor over `wire`.
+
+    `turns` and `shelf` are shared with other replicas, where there are any. `calm`: this process has time for hedges.
+    """
+    latencies = Latencies(clock)
+    budget = RetryBudget(backend.name)
     network = Network(wire, backend.title)
     tokens = credentials
     if backend.token_endpoint is not None:
         # Asking for a token changes nothing, so a passing fault of the endpoint is nobody's business.
-        asked_again = Retrying(network, backend, clock=clock)
+        asked_again = Retrying(network, backend, budget=budget, clock=clock)
         tokens = ClientCredentials(credentials, token_exchange(backend, base_url, asked_again), clock=clock)
     stack: httpx.AsyncBaseTransport = Authorized(network, backend, tokens)
-    stack = Traced(stack, backend)
-    stack = Paced(stack, backend, clock=clock)
-    stack = Guarded(stack, backend, clock=clock)
-    stack = Retrying(stack, backend, clock=clock)
+    stack = Traced(stack, backend, latencies=latencies, clock=clock)
+    stack = Paced(stack, backend, turns=turns, clock=clock)
+    stack = guarded = Guarded(stack, backend, clock=clock)
+    stack = Hedged(stack, backend, latencies, steady=lambda call: calm() and guarded.closed(call.group), clock=clock)
+    stack = Retrying(stack, backend, budget=budget, latencies=latencies, clock=clock)
     stack = Coalesced(stack)
-    stack = Cached(stack, backend, clock=clock)
+    stack = Cached(stack, backend, shelf=shelf, clock=clock)
     stack = Translated(stack, backend)
-    return BackendClient(backend, base_url, credentials, stack)
+    return BackendClient(backend, base_url, credentials, stack, guarded.health)

@@ -9,8 +9,8 @@ import httpx
 
 from backoffice_shared.deadline import deadline
 from backoffice_shared.errors import DeadlineExceeded
-from backoffice_shared.http.cached import cache_key
 from backoffice_shared.http.call import call_of
+from backoffice_shared.http.kept import cache_key
 
 
 @dataclass(slots=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
 
 from backoffice_shared.errors import TooLarge
+from backoffice_shared.http.addresses import IPNetwork, check_url, public_socket
+from backoffice_shared.http.unpacked import unpacked
 
 LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
 CONNECTIONS = 100
+KEEP_ALIVE = 30.0  # seconds
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -60,8 +66,9 @@ class _Wire(httpx.AsyncBaseTransport):
         self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Accept-Encoding"] = "gzip"
         try:
-            return await self._inner.handle_async_request(request)
+            return unpacked(await self._inner.handle_async_request(request))
         except httpx.ConnectTimeout as error:
             if isinstance(error.__cause__, aiohttp.ConnectionTimeoutError):
                 raise
@@ -75,15 +82,46 @@ class _Wire(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+class _Public(httpx.AsyncBaseTransport):
+    """Refuses in words what the sockets below it would refuse without."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, besides: Collection[IPNetwork]) -> None:
+        self._inner = inner
+        self._besides = besides
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        check_url(str(request.url), besides=self._besides)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
 def wire(*, verify: bool | str = True) -> httpx.AsyncBaseTransport:
     """A pooled HTTP/1.1 transport. No proxies from the environment, no cookies, no redirects."""
-    limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=30)
+    return _wire(verify=verify)
+
+
+def public_wire(
+    *,
+    besides: Collection[IPNetwork] = (),
+    resolver: AbstractResolver | None = None,
+    verify: bool | str = True,
+) -> httpx.AsyncBaseTransport:
+    """As `wire`, for URLs that somebody else supplied: only HTTPS, only to public addresses and those in `besides`.
+
+    What it is asked to fetch from elsewhere, it refuses with InvalidInput, or with a failed connection when only the
+    name server shows it.
+    """
+    return _Public(_wire(verify=verify, socket_factory=public_socket(besides), resolver=resolver), besides)
+
+
+def _wire(*, verify: bool | str, **connecting: Any) -> httpx.AsyncBaseTransport:
+    limits = httpx.Limits(max_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE)
     context = httpx.create_ssl_context(verify=verify, trust_env=False)
 
     def session() -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            limit=limits.max_connections or 0, keepalive_timeout=limits.keepalive_expiry or 30, ssl=context
-        )
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE, ssl=context, **connecting)
         return aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, middlewares=(_once,)
         )

@@ -19,8 +19,9 @@ from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import BackofficeError, DeadlineExceeded
 from backoffice_shared.http.call import Call, call_of
+from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.outcome import Outcome, failure_of, of_error, of_response
-from backoffice_shared.telemetry.metrics import RETRIES
+from backoffice_shared.telemetry.metrics import RETRIES, RETRY_BUDGET
 
 ATTEMPTS = 3
 BASE = {Outcome.TRANSIENT: 0.05, Outcome.AMBIGUOUS: 0.05, Outcome.THROTTLED: 1.0}
@@ -29,24 +30,29 @@ LEAST_USEFUL = 0.05  # with less time left than this, an attempt cannot succeed
 
 
 class RetryBudget:
-    """Tokens per upstream: a retry costs, its success gives back, a clean success earns one. Empty means: fail at once."""
+    """Tokens of one upstream: a retry costs, its success gives back, a clean success earns one. Empty: fail at once."""
 
     CAPACITY = 500
     COST: ClassVar = {Outcome.TRANSIENT: 14, Outcome.AMBIGUOUS: 14, Outcome.THROTTLED: 5}
 
-    def __init__(self) -> None:
-        self.tokens = self.CAPACITY
+    def __init__(self, upstream: str) -> None:
+        self._gauge = RETRY_BUDGET.labels(upstream)
+        self._set(self.CAPACITY)
 
     def spend(self, outcome: Outcome) -> int:
         """The price paid, or 0 when there is not enough left."""
         cost = self.COST[outcome]
         if self.tokens < cost:
             return 0
-        self.tokens -= cost
+        self._set(self.tokens - cost)
         return cost
 
     def earn(self, tokens: int) -> None:
-        self.tokens = min(self.CAPACITY, self.tokens + tokens)
+        self._set(min(self.CAPACITY, self.tokens + tokens))
+
+    def _set(self, tokens: int) -> None:
+        self.tokens = tokens
+        self._gauge.set(tokens)
 
 
 class Retrying(httpx.AsyncBaseTransport):
@@ -55,6 +61,8 @@ class Retrying(httpx.AsyncBaseTransport):
         inner: httpx.AsyncBaseTransport,
         backend: Backend,
         *,
+        budget: RetryBudget | None = None,
+        latencies: Latencies | None = None,
         clock: Clock = SYSTEM_CLOCK,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -62,7 +70,8 @@ class Retrying(httpx.AsyncBaseTransport):
         self._backend = backend
         self._clock = clock
         self._jitter = jitter
-        self.budget = RetryBudget()
+        self._latencies = latencies or Latencies(clock)
+        self.budget = budget or RetryBudget(backend.name)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         call = call_of(request)
@@ -79,7 +88,7 @@ class Retrying(httpx.AsyncBaseTransport):
             if tried.outcome is Outcome.AMBIGUOUS and not call.reads:
                 lost = tried.error or httpx.ReadError("the vendor failed on the way", request=request)
             delay = self._delay(attempt, tried)
-            hopeless = attempt == ATTEMPTS or delay > remaining() - LEAST_USEFUL
+            hopeless = attempt == ATTEMPTS or delay > remaining() - self._least_useful(call)
             if hopeless or not _may_repeat(call, tried.outcome) or not (paid := self.budget.spend(tried.outcome)):
                 return _told(tried, lost)
             RETRIES.labels(self._backend.name, tried.outcome.value).inc()
@@ -88,14 +97,20 @@ class Retrying(httpx.AsyncBaseTransport):
 
     async def _attempt(self, request: httpx.Request) -> _Tried:
         left = remaining()
-        if left < LEAST_USEFUL:
-            raise DeadlineExceeded(self._backend.title, "was not asked: the call has no time left")
+        if left < self._least_useful(call_of(request)):
+            raise DeadlineExceeded(self._backend.title, "was not asked: the call has too little time left")
         request.extensions["timeout"] = _timeouts(min(self._backend.timeout, left - max(LEAST_USEFUL, 0.05 * left)))
         try:
             response = await self._inner.handle_async_request(request)
         except httpx.TransportError as error:
             return _Tried(of_error(error), error=error)
         return _Tried(of_response(self._backend, response), response=response)
+
+    def _least_useful(self, call: Call) -> float:
+        """Seconds without which an attempt is pointless: every other answer would come too late."""
+        if remaining() >= self._backend.timeout:
+            return LEAST_USEFUL
+        return max(LEAST_USEFUL, self._latencies.within(call.operation, 0.5) or 0.0)
 
     def _delay(self, attempt: int, tried: _Tried) -> float:
         failure = failure_of(self._backend, tried.response) if tried.response is not None else None

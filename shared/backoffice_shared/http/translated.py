@@ -19,6 +19,7 @@ from backoffice_shared.errors import (
 )
 from backoffice_shared.http.call import Call, call_of
 from backoffice_shared.http.outcome import Outcome, failure_of, of_error, of_response
+from backoffice_shared.redaction import SECRETS
 
 _BY_STATUS: dict[int, type[BackofficeError]] = {
     401: PermissionDenied,
@@ -73,7 +74,7 @@ class Translated(httpx.AsyncBaseTransport):
             kind = RateLimited
         return kind(
             self._backend.title,
-            failure.sentence,
+            SECRETS.scrub(failure.sentence),  # some repeat what they were sent
             retry_after=failure.retry_after,
             idempotency_key=call.key if kind.retryable else None,
         )

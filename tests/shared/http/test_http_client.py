@@ -14,10 +14,13 @@ import pytest
 import respx
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from tests.shared.acme import ACME, URL, Held, Secrets, credential, requests, scripted
 from tests.shared.clocks import ManualClock, settle
+from tests.shared.http.shelves import Storeroom
 from tests.shared.loopback import loopback, ok
+from tests.simulation import LoopClock, simulate
 
 from backoffice_shared.backend import Backend, TokenEndpoint
 from backoffice_shared.credentials.source import CredentialSource, MissingCredential
@@ -32,8 +35,10 @@ from backoffice_shared.errors import (
     RateLimited,
 )
 from backoffice_shared.http.client import BackendClient, connect, path
+from backoffice_shared.http.health import Health
 from backoffice_shared.http.network import wire
 from backoffice_shared.money import from_decimal
+from backoffice_shared.principal import Principal, acting, principal
 
 pytestmark = pytest.mark.anyio
 
@@ -396,10 +401,127 @@ async def test_an_exchange_that_fails_says_why(
 
 
 async def test_a_write_whose_token_could_not_be_had_did_not_happen(clock: ManualClock) -> None:
-    def breaks(request: httpx.Request) -> httpx.Response:
-        raise httpx.ReadError("the connection broke", request=request)
-
     vendor = OAuthVendor()
     with pytest.raises(BackofficeError) as raised:
-        await new_thing(oauth(vendor.transport(breaks), clock, Secrets(SECRET)))
+        await new_thing(oauth(vendor.transport(_broken), clock, Secrets(SECRET)))
     assert (type(raised.value), vendor.used) == (BackendUnavailable, {})
+
+
+async def test_a_personal_answer_is_given_to_nobody_else(clock: ManualClock) -> None:
+    """Nor shared with somebody else who asks at the same time."""
+
+    async def names(whose: str, *, personal: bool) -> str:
+        with acting(Principal(whose, "oauth")):
+            return await acme.read("me.get", "/me", into=_name, fresh_for=60, personal=personal)
+
+    def who_asks(_request: httpx.Request) -> httpx.Response:
+        return anvil(name=principal().subject)
+
+    acme = client(httpx.MockTransport(who_asks), clock)
+    asked = [names(whose, personal=True) for whose in ("jo", "ann", "jo", "ann")]
+    assert await asyncio.gather(*asked) == ["jo", "ann", "jo", "ann"]
+    assert [await names(whose, personal=True) for whose in ("ann", "jo")] == ["ann", "jo"]
+    assert len({await names(whose, personal=False) for whose in ("jo", "ann")}) == 1
+
+
+def _name(wire: Mapping[str, Any]) -> str:
+    return wire["name"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["jo", "ann"]), st.sampled_from(["s1", "s2"]), st.booleans(), st.integers(1, 2)),
+        max_size=20,
+    )
+)
+def test_however_calls_fall_together_each_is_answered_for_its_caller_and_credential(
+    calls: list[tuple[str, str, bool, int]],
+) -> None:
+    async def vendor(request: httpx.Request) -> httpx.Response:
+        who = principal().subject
+        await asyncio.sleep(0)
+        return httpx.Response(200, json=[who, request.headers["Authorization"], request.url.path])
+
+    async def main() -> None:
+        room = Storeroom()
+        acme = {
+            secret: connect(
+                ACME,
+                httpx.MockTransport(vendor),
+                Secrets({"access_token": secret}, version="the same for all"),
+                base_url=URL,
+                shelf=room.shelf(),
+                clock=ManualClock(),
+            )
+            for secret in ("s1", "s2")
+        }
+
+        async def call(who: str, secret: str, personal: bool, number: int) -> None:
+            with acting(Principal(who, "oauth")):
+                answer = await acme[secret].read(
+                    "me.get", path("me", str(number)), into=list, fresh_for=60, personal=personal
+                )
+            assert answer[1:] == [f"Bearer {secret}", f"/me/{number}"]
+            assert answer[0] == who or not personal
+
+        half = len(calls) // 2
+        for together in (calls[:half], calls[half:]):
+            await asyncio.gather(*[call(*one) for one in together])
+
+    asyncio.run(main())
+
+
+def test_a_hedge_takes_the_credential_along_and_leaves_none_behind() -> None:
+    sent: list[httpx.Request] = []
+    seen: list[str] = []
+
+    async def vendor(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        seen.append(request.headers["Authorization"])
+        await asyncio.sleep(9 if len(sent) == 41 else 0.1)  # the first forty show what is usual
+        return anvil()
+
+    async def main() -> None:
+        acme = connect(ACME, httpx.MockTransport(vendor), Secrets(TOKEN), base_url=URL, clock=LoopClock())
+        for _ in range(41):
+            await a_thing(acme)
+        await asyncio.sleep(0)
+
+    simulate(main())
+    assert seen == ["Bearer s3cret"] * 42
+    assert "s3cret" not in str([request.headers.raw for request in sent])
+
+
+async def test_a_backend_says_how_it_does(clock: ManualClock) -> None:
+    _, inner = scripted(anvil(), *[httpx.ConnectError] * 5)
+    acme = client(inner, clock)
+    unused = await acme.health()
+    await a_thing(acme)
+    clock.advance(7)
+    for _ in range(2):
+        with pytest.raises(BackendUnavailable):
+            await acme.read("search.things", "/things", into=thing)
+    clock.advance(3)
+    health = await acme.health()
+    assert unused == Health({}, None, None, credential=True)
+    assert (health.circuits, health.credential) == ({"things": "closed", "search": "open"}, True)
+    assert health.last_success_age == pytest.approx(10, abs=1)
+    assert health.last_failure_age == pytest.approx(3, abs=0.5)
+
+
+@pytest.mark.parametrize("fields", [{}, {"client_id": "only half"}])
+async def test_a_backend_without_a_usable_credential_says_so(clock: ManualClock, fields: dict[str, str]) -> None:
+    acme = client(scripted()[1], clock, credentials=Secrets(fields))
+    assert not (await acme.health()).credential
+
+
+async def test_asking_for_tokens_has_no_retry_budget_of_its_own(clock: ManualClock) -> None:
+    backend = replace(OAUTH, name="oauth budget")
+    broken = client(OAuthVendor().transport(_broken), clock, backend, Secrets(SECRET))
+    with pytest.raises(BackendUnavailable):
+        await a_thing(broken)
+    assert REGISTRY.get_sample_value("mcp_retry_budget_tokens", {"upstream": "oauth budget"}) == 500 - 2 * 14
+
+
+def _broken(request: httpx.Request) -> httpx.Response:
+    raise httpx.ReadError("the connection broke", request=request)

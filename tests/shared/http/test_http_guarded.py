@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from dataclasses import replace
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from tests.shared.acme import ACME, Held, Step, always, read, scripted
 from tests.shared.clocks import ManualClock, settle
 
@@ -46,7 +49,7 @@ async def test_half_of_twenty_calls_failing_opens_the_circuit(clock: ManualClock
     route, inner = scripted(*[OK, FAILED] * 10)
     layer = guarded(inner, clock)
     outcomes = [await outcome(layer) for _ in range(21)]
-    assert (outcomes, route.call_count) == (["200", "500"] * 10 + ["open, 10 s"], 20)
+    assert (outcomes, route.call_count) == (["200", "500"] * 10 + ["open, 1 s"], 20)
 
 
 async def test_fewer_failures_than_half_leave_it_closed(clock: ManualClock) -> None:
@@ -74,7 +77,7 @@ async def test_five_failed_connections_in_a_row_open_the_circuit(clock: ManualCl
     route, inner = always(httpx.ConnectError)
     layer = guarded(inner, clock)
     outcomes = [await outcome(layer) for _ in range(6)]
-    assert (outcomes, route.call_count) == (["ConnectError"] * 5 + ["open, 10 s"], 5)
+    assert (outcomes, route.call_count) == (["ConnectError"] * 5 + ["open, 1 s"], 5)
 
 
 async def test_an_answer_between_failed_connections_starts_the_count_again(clock: ManualClock) -> None:
@@ -132,72 +135,140 @@ async def test_cancelled_calls_are_not_failures(clock: ManualClock) -> None:
 
 async def test_one_group_of_operations_does_not_close_another(clock: ManualClock) -> None:
     layer = await opened(clock, OK)
-    assert (await outcome(layer), await outcome(layer, read(operation="search.things"))) == ("open, 10 s", "200")
+    assert (await outcome(layer), await outcome(layer, read(operation="search.things"))) == ("open, 1 s", "200")
 
 
 async def test_three_successful_probes_close_the_circuit(clock: ManualClock) -> None:
     layer = await opened(clock, *[OK] * 3, *[FAILED] * 19, OK)
-    clock.advance(10)
+    clock.advance(1)
     assert [await outcome(layer) for _ in range(23)] == ["200"] * 3 + ["500"] * 19 + ["200"]
 
 
-async def test_a_failed_probe_leaves_it_open_for_twice_as_long(clock: ManualClock) -> None:
-    layer = await opened(clock, *[FAILED] * 6)
+async def test_while_it_is_open_one_call_a_second_goes_through(clock: ManualClock) -> None:
+    layer = await opened(clock, *[FAILED] * 5)
+    passed: list[str] = []
+    for _ in range(5 * 64):
+        clock.advance(1 / 64)
+        passed.append(await outcome(layer))
+    assert Counter(passed)["500"] == 5
+
+
+async def test_the_pauses_are_a_twentieth_of_the_outage_and_fifteen_seconds_at_most(clock: ManualClock) -> None:
+    layer = await opened(clock, *[FAILED] * 4)
     pauses: list[str] = []
-    for _ in range(6):
-        pauses.append(pause := await outcome(layer))
-        clock.advance(float(pause.removeprefix("open, ").removesuffix(" s")))
+    for seconds in (20, 40, 100, 10_000):
+        clock.advance(seconds)
         await outcome(layer)
-    assert pauses == [f"open, {seconds} s" for seconds in (10, 20, 40, 80, 160, 300)]
+        pauses.append(await outcome(layer))
+    assert pauses == ["open, 1 s", "open, 3 s", "open, 8 s", "open, 15 s"]
 
 
-async def test_once_closed_it_opens_for_ten_seconds_again(clock: ManualClock) -> None:
+async def test_once_closed_it_opens_for_a_second_again(clock: ManualClock) -> None:
     layer = await opened(clock, FAILED, *[OK] * 3, *[FAILED] * 20)
-    clock.advance(10)
+    clock.advance(200)
     await outcome(layer)
     clock.advance(20)
     for _ in range(23):
         await outcome(layer)
-    assert await outcome(layer) == "open, 10 s"
+    assert await outcome(layer) == "open, 1 s"
 
 
-async def test_probes_go_one_at_a_time(clock: ManualClock) -> None:
-    vendor = Held()
+async def test_a_second_failure_while_it_closes_opens_it_again(clock: ManualClock) -> None:
+    layer = await opened(clock, OK, FAILED)
+    clock.advance(1)
+    assert [await outcome(layer) for _ in range(3)] == ["200", "500", "open, 1 s"]
+
+
+async def test_processes_do_not_probe_in_step(clock: ManualClock) -> None:
+    waits: list[float] = []
+    for chance in (0.0, 1.0):
+        layer = Guarded(always(FAILED)[1], ACME, clock=clock, jitter=lambda chance=chance: chance)
+        for _ in range(20):
+            await outcome(layer)
+        with pytest.raises(CircuitOpen) as refused:
+            await layer.handle_async_request(read())
+        waits.append(refused.value.retry_after or 0)
+    assert waits == [pytest.approx(0.8), pytest.approx(1.2)]
+
+
+async def opened_over(vendor: Held, clock: ManualClock) -> Guarded:
     layer = guarded(vendor, clock)
     calls = [asyncio.create_task(outcome(layer)) for _ in range(20)]
     await settle()
     for number in range(20):
         vendor.answer(number, FAILED)
     await asyncio.gather(*calls)
-    clock.advance(10)
-    probe = asyncio.create_task(outcome(layer))
+    clock.advance(1)
+    return layer
+
+
+async def test_a_probe_that_hangs_does_not_hold_the_next_one_back(clock: ManualClock) -> None:
+    vendor = Held()
+    layer = await opened_over(vendor, clock)
+    hanging = asyncio.create_task(outcome(layer))
     await settle()
     assert await outcome(layer) == "open, 1 s"
-    vendor.answer(20, OK)
+    clock.advance(1)
+    probe = asyncio.create_task(outcome(layer))
+    await settle()
+    vendor.answer(21, OK)
     assert await probe == "200"
+    vendor.answer(20, httpx.ReadTimeout("no answer"))
+    assert await hanging == "ReadTimeout"
+    closing = asyncio.create_task(outcome(layer))  # what was sent before it was well again changes nothing
+    await settle()
+    vendor.answer(22, OK)
+    assert await closing == "200"
+
+
+async def test_the_probes_that_close_it_go_one_at_a_time(clock: ManualClock) -> None:
+    vendor = Held()
+    layer = await opened_over(vendor, clock)
+    probe = asyncio.create_task(outcome(layer))
+    await settle()
+    vendor.answer(20, OK)
+    await probe
+    second = asyncio.create_task(outcome(layer))
+    await settle()
+    assert await outcome(layer) == "open, 1 s"
+    vendor.answer(21, OK)
+    assert await second == "200"
 
 
 @pytest.mark.parametrize("left", ["throttled", "cancelled"])
 async def test_a_probe_that_says_nothing_about_health_makes_room_for_the_next(clock: ManualClock, left: str) -> None:
     vendor = Held()
-    layer = guarded(vendor, clock)
-    calls = [asyncio.create_task(outcome(layer)) for _ in range(20)]
+    layer = await opened_over(vendor, clock)
+    first = asyncio.create_task(outcome(layer))
     await settle()
-    for number in range(20):
-        vendor.answer(number, FAILED)
-    await asyncio.gather(*calls)
-    clock.advance(10)
+    vendor.answer(20, OK)
+    await first
     probe = asyncio.create_task(outcome(layer))
     await settle()
     if left == "cancelled":
         probe.cancel()
     else:
-        vendor.answer(20, httpx.Response(429))
+        vendor.answer(21, httpx.Response(429))
     await settle()
     following = asyncio.create_task(outcome(layer))
     await settle()
-    vendor.answer(21, OK)
+    vendor.answer(22, OK)
     assert await following == "200"
+
+
+async def test_the_metrics_say_whether_it_is_open_and_how_often_it_opened(clock: ManualClock) -> None:
+    backend = replace(ACME, name="measured circuit")
+    _, inner = scripted(*[FAILED] * 20, *[OK] * 3)
+    layer = Guarded(inner, backend, clock=clock, jitter=lambda: 0.5)
+    labels = {"upstream": backend.name, "group": "things"}
+    states: list[float | None] = []
+    for calls in (19, 1, 1, 2):
+        for _ in range(calls):
+            await outcome(layer)
+        states.append(REGISTRY.get_sample_value("mcp_circuit_breaker_state", labels))
+        clock.advance(1)
+    assert states == [0, 2, 1, 0]
+    assert REGISTRY.get_sample_value("mcp_circuit_breaker_opened_total", labels) == 1
 
 
 async def test_calls_under_way_when_it_opens_do_not_open_it_again(clock: ManualClock) -> None:
@@ -208,7 +279,7 @@ async def test_calls_under_way_when_it_opens_do_not_open_it_again(clock: ManualC
     for number in range(10):
         vendor.answer(number, httpx.ConnectError("refused"))
     await asyncio.gather(*calls)
-    assert await outcome(layer) == "open, 10 s"
+    assert await outcome(layer) == "open, 1 s"
 
 
 async def test_a_call_from_before_it_opened_is_no_probe(clock: ManualClock) -> None:
@@ -219,15 +290,6 @@ async def test_a_call_from_before_it_opened_is_no_probe(clock: ManualClock) -> N
     for number in range(20):
         vendor.answer(number, FAILED)
     await asyncio.gather(*calls[:20])
-    clock.advance(10)
-    probe = asyncio.create_task(outcome(layer))
-    await settle()
-    vendor.answer(20, FAILED)  # the straggler: it was sent ten seconds ago
+    vendor.answer(20, OK)  # the straggler: it was sent before
     await calls[20]
-    vendor.answer(21, OK)
-    await probe
-    following = asyncio.create_task(outcome(layer))
-    await settle()
-    assert len(vendor.requests) == 23
-    vendor.answer(22, OK)
-    assert await following == "200"
+    assert await outcome(layer) == "open, 1 s"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.shared.acme import ACME, always, read, scripted
 from tests.shared.clocks import ManualClock
 
 from backoffice_shared.backend import Rate
 from backoffice_shared.deadline import within
 from backoffice_shared.errors import RateLimited
+from backoffice_shared.http.call import again, call_of
 from backoffice_shared.http.paced import Paced
+from backoffice_shared.state.memory import MemoryTurns
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +115,55 @@ async def test_no_more_requests_go_at_once_than_the_vendor_says_are_left(clock: 
     _, inner = scripted(httpx.Response(200, headers={"X-Left": "1/10"}), OK, OK)
     await send(paced(inner, clock), 3)
     assert clock.slept == [1.0]
+
+
+async def test_a_hedge_does_not_wait_and_takes_no_turn(clock: ManualClock) -> None:
+    route, inner = always(OK)
+    layer = paced(inner, clock)
+    await send(layer, 3)
+    hedge = again(read(), replace(call_of(read()), hedge=True))
+    with pytest.raises(RateLimited):
+        await layer.handle_async_request(hedge)
+    await send(layer)
+    assert (route.call_count, clock.slept) == (4, [1.0])
+
+
+async def test_replicas_that_share_turns_share_the_limit(clock: ManualClock) -> None:
+    _, inner = always(OK)
+    turns = MemoryTurns(clock=clock)
+    one, other = (Paced(inner, replace(ACME, rate=A_SECOND), turns=turns, clock=clock) for _ in range(2))
+    for layer in (one, other, one, other):
+        await send(layer)
+    assert clock.slept == [1.0]
+
+
+async def test_what_one_replica_is_told_the_others_keep_to(clock: ManualClock) -> None:
+    _, inner = scripted(httpx.Response(429, headers={"Retry-After": "1.5"}), OK)
+    turns = MemoryTurns(clock=clock)
+    one, other = (Paced(inner, replace(ACME, rate=A_SECOND), turns=turns, clock=clock) for _ in range(2))
+    await send(one)
+    await send(other)
+    assert clock.slept == [1.5]
+
+
+@given(
+    rate=st.builds(Rate, requests=st.integers(1, 50), seconds=st.integers(1, 60), burst=st.integers(1, 20)),
+    pauses=st.lists(st.floats(0, 3), max_size=40),
+)
+def test_no_more_leaves_in_any_time_than_the_burst_and_what_comes_back(rate: Rate, pauses: list[float]) -> None:
+    clock, sent = ManualClock(), list[float]()
+
+    def vendor(_request: httpx.Request) -> httpx.Response:
+        sent.append(clock.now())
+        return OK
+
+    async def main() -> None:
+        layer = paced(httpx.MockTransport(vendor), clock, rate)
+        for pause in pauses:
+            clock.advance(pause)
+            await asyncio.gather(layer.handle_async_request(read()), return_exceptions=True)
+
+    asyncio.run(main())
+    for first, begin in enumerate(sent):
+        for last, end in enumerate(sent[first:], first):
+            assert last - first + 1 <= rate.burst + (end - begin) * rate.requests / rate.seconds + 1e-6

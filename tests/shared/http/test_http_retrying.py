@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from tests.shared.acme import ACME, Step, always, read, scripted, write
 from tests.shared.clocks import ManualClock
 
 from backoffice_shared.deadline import within
 from backoffice_shared.errors import CircuitOpen, DeadlineExceeded
+from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.retrying import Retrying
 from backoffice_shared.http.translated import Translated
 
@@ -101,7 +106,35 @@ async def test_without_time_left_the_vendor_is_not_asked(clock: ManualClock) -> 
     route, inner = always(httpx.Response(200))
     with within(0.04, clock), pytest.raises(DeadlineExceeded) as raised:
         await retrying(inner, clock).handle_async_request(read())
-    assert (str(raised.value), route.call_count) == ("Acme: was not asked: the call has no time left.", 0)
+    assert (str(raised.value), route.call_count) == (
+        "Acme: was not asked: the call has too little time left.",
+        0,
+    )
+
+
+def usually(clock: ManualClock, seconds: float) -> Latencies:
+    """What a backend is known by that takes this long for `things.get`."""
+    latencies = Latencies(clock)
+    for _ in range(20):
+        latencies.note("things.get", seconds)
+    return latencies
+
+
+@pytest.mark.parametrize(("left", "asked"), [(1.9, 0), (2.1, 1)])
+async def test_a_vendor_that_would_answer_too_late_is_not_asked(clock: ManualClock, left: float, asked: int) -> None:
+    route, inner = always(httpx.Response(200))
+    layer = Retrying(inner, ACME, latencies=usually(clock, 2.0), clock=clock)
+    with within(left, clock):
+        await asyncio.gather(layer.handle_async_request(read()), return_exceptions=True)
+    assert route.call_count == asked
+
+
+async def test_a_repetition_that_would_come_too_late_is_not_made(clock: ManualClock) -> None:
+    route, inner = always(httpx.ReadError)
+    layer = Retrying(inner, ACME, latencies=usually(clock, 2.0), clock=clock, jitter=lambda: 1.0)
+    with within(2.04, clock), pytest.raises(httpx.ReadError):
+        await layer.handle_async_request(read())
+    assert (route.call_count, clock.slept) == (1, [])
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(100.0, 10.0), (4.0, 3.8), (0.5, 0.45)])
@@ -151,6 +184,13 @@ async def test_a_clean_success_earns_one_token(clock: ManualClock) -> None:
     layer.budget.tokens = 20
     await layer.handle_async_request(read())
     assert layer.budget.tokens == 21
+
+
+async def test_the_metrics_say_what_is_left_of_the_budget(clock: ManualClock) -> None:
+    _, inner = always(httpx.ConnectError)
+    with pytest.raises(httpx.ConnectError):
+        await Retrying(inner, replace(ACME, name="measured budget"), clock=clock).handle_async_request(read())
+    assert REGISTRY.get_sample_value("mcp_retry_budget_tokens", {"upstream": "measured budget"}) == 500 - 2 * 14
 
 
 async def test_a_refusal_of_our_own_is_not_repeated(clock: ManualClock) -> None:

@@ -9,9 +9,12 @@ import httpx
 import pytest
 from prometheus_client import REGISTRY
 from tests.shared.acme import ACME, Held, Step, read, scripted, write
-from tests.shared.clocks import settle
+from tests.shared.clocks import ManualClock, settle
 
+from backoffice_shared.account import accounting
 from backoffice_shared.credentials.source import MissingCredential
+from backoffice_shared.errors import TooLarge
+from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.traced import Traced
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +65,52 @@ async def test_a_cancelled_attempt_is_counted_as_cancelled() -> None:
     task.cancel()
     await settle()
     assert measured("cancelling") == {("things.add", "cancelled"): 1.0}
+
+
+async def account_of(*steps: Step) -> dict[str, tuple[int, int]]:
+    """What the call's account says of its attempts, and the last status."""
+    _, inner = scripted(*steps)
+    layer = Traced(inner, ACME)
+    with accounting() as account:
+        for _ in steps:
+            await asyncio.gather(layer.handle_async_request(read()), return_exceptions=True)
+    return account.upstream
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        ([httpx.Response(200)], (1, 200)),
+        ([httpx.Response(502), httpx.Response(404)], (2, 404)),
+        ([httpx.ConnectError], (1, 0)),
+        ([TooLarge("Acme", "answered more than we carry")], (1, 0)),
+    ],
+)
+async def test_the_calls_account_has_every_attempt(steps: list[Step], told: tuple[int, int]) -> None:
+    assert await account_of(*steps) == {"acme": told}
+
+
+async def test_what_a_layer_of_ours_refused_was_no_attempt() -> None:
+    assert await account_of(MissingCredential("Acme", "has no credential configured")) == {}
+
+
+async def test_an_attempt_that_is_cancelled_was_one() -> None:
+    vendor = Held()
+    with accounting() as account:
+        task = asyncio.create_task(Traced(vendor, ACME).handle_async_request(write()))
+        await settle()
+        task.cancel()
+        await settle()
+    assert account.upstream == {"acme": (1, 0)}
+
+
+async def test_what_is_usual_is_learnt_from_answers_that_could_be_used() -> None:
+    clock = ManualClock()
+    latencies = Latencies(clock)
+    _, inner = scripted(*[httpx.Response(200)] * 19, httpx.Response(500), httpx.Response(200))
+    layer = Traced(inner, ACME, latencies=latencies, clock=clock)
+    known: list[float | None] = []
+    for _ in range(21):
+        await layer.handle_async_request(read())
+        known.append(latencies.within("things.get", 0.5))
+    assert known == [None] * 20 + [0.0]
