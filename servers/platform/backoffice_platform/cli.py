@@ -11,6 +11,7 @@ from backoffice_platform import asking, running
 from backoffice_shared import __version__
 from backoffice_shared.audit.commands import audit_commands
 from backoffice_shared.audit.opened import open_archive
+from backoffice_shared.mcp.auth.commands import key_commands
 from backoffice_shared.mcp.main import company_options, guarded, read_settings, serving_options
 
 DEFAULT_URL = "http://127.0.0.1:8000/mcp"
@@ -95,3 +96,4 @@ def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str) -> None
 
 
 main.add_command(audit_commands(lambda server: open_archive(read_settings(), server)))
+main.add_command(key_commands())

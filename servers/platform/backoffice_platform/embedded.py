@@ -32,7 +32,7 @@ async def embedded(
 ) -> AsyncGenerator[list[Upstream]]:
     """Every installed domain server, each on a free loopback port, until the block ends.
 
-    They let in nobody but the platform that has the private half of `public_key`.
+    They let in the platform that has the private half of `public_key`, and whoever has a key of agents.yaml.
     """
     upstreams: list[Upstream] = []
     servers: list[tuple[HttpServer, asyncio.Task[None]]] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from backoffice_shared.mcp.clean import cleaned
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams, Tool
@@ -14,11 +13,13 @@ from backoffice_platform.wire import UpstreamFailed
 from backoffice_shared import account
 from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import BackendUnavailable, BackofficeError, CircuitOpen, OutcomeUnknown, TooLarge
-from backoffice_shared.http.guarded import SLOW
+from backoffice_shared.http.breaker import SLOW
 from backoffice_shared.jsonvalues import obj
+from backoffice_shared.mcp.clean import clean, cleaned
 from backoffice_shared.mcp.outcome import refused
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.principal import principal
+from backoffice_shared.telemetry.asked import asked
 
 LARGEST_RESULT = 256 * 1024
 """Bytes of a result on the wire. Ours are far below; what is beyond is of no use to a model."""
@@ -49,11 +50,13 @@ async def forward(registry: Registry, params: CallToolRequestParams, ctx: Ctx, *
         if not failure.sent:
             account.came_back()
         return refused(_told(member, tool, params, failure))
-    except MCPError:
+    except MCPError as error:
         _answered(member)
         breaker.record(era, failed=False, slow=False, connected=True)
         registry.doubt(member)
-        raise
+        if member.upstream.audience is not None:
+            raise
+        raise MCPError(error.error.code, clean(error.error.message), cleaned(error.error.data)) from None
     except BaseException:
         breaker.forget(era)
         raise
@@ -83,7 +86,7 @@ async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[st
     declared = None if capabilities is None else capabilities.model_dump(by_alias=True, mode="json", exclude_none=True)
     if member.upstream.audience is not None:
         account.handed_over()
-    return await member.client.request(
+    request = member.client.request(
         "tools/call",
         given,
         timeout=seconds,
@@ -95,6 +98,7 @@ async def _call(member: Member, tool: Tool, ctx: Ctx, seconds: float) -> dict[st
         authorization=member.authorization(principal()),
         largest=LARGEST_RESULT,
     )
+    return await asked(member.name, "tools/call", tool.name, request)
 
 
 def _timeout(longest: float) -> float:

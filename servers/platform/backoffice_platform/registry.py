@@ -25,11 +25,12 @@ from pydantic import ValidationError
 from backoffice_platform.upstreams import Upstream
 from backoffice_platform.wire import UpstreamFailed, WireClient
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
-from backoffice_shared.http.guarded import Breaker
+from backoffice_shared.http.breaker import Breaker, watched
 from backoffice_shared.http.network import wire
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.tool import ToolFacts, facts_of
 from backoffice_shared.principal import PLATFORM, Principal
+from backoffice_shared.telemetry.asked import asked
 
 log = logging.getLogger("backoffice.registry")
 
@@ -95,10 +96,7 @@ class Registry:
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Registry]:
         """Ask every upstream, wait a little for their answers, and keep asking behind the calls until the block ends."""
-        self.members = [
-            Member(upstream, self._client(upstream), Breaker(self._clock, random.random), self._identify)
-            for upstream in self._upstreams
-        ]
+        self.members = [self._member(upstream) for upstream in self._upstreams]
         asked = [asyncio.Event() for _ in self.members]
         keepers = [
             asyncio.create_task(self._keep_fresh(member, once), name=f"keep {member.name}")
@@ -113,8 +111,9 @@ class Registry:
             await asyncio.gather(*keepers, return_exceptions=True)
             await asyncio.gather(*(member.client.aclose() for member in self.members))
 
-    def _client(self, upstream: Upstream) -> WireClient:
-        return WireClient(str(upstream.url), self._transport())
+    def _member(self, upstream: Upstream) -> Member:
+        breaker = Breaker(self._clock, random.random, watched(upstream.name, "mcp"))
+        return Member(upstream, WireClient(str(upstream.url), self._transport()), breaker, self._identify)
 
     def tools(self) -> list[Tool]:
         """Every tool of every upstream. Where two upstreams give one name, the first in the file has it."""
@@ -204,9 +203,10 @@ class Registry:
         tools: dict[str, Tool] = {}
         params: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
-            page = await member.client.request(
+            request = member.client.request(
                 "tools/list", params, timeout=LIST_TIMEOUT, authorization=member.authorization(_ITSELF)
             )
+            page = await asked(member.name, "tools/list", "", request)
             if not isinstance(page.get("tools"), list):
                 raise UpstreamFailed("it answered no valid list", sent=True)
             for offered in page["tools"]:

@@ -19,11 +19,14 @@ from backoffice_platform.sandboxes import serve_sandboxes
 from backoffice_platform.server import platform_guard, platform_server
 from backoffice_platform.upstreams import read_upstreams
 from backoffice_shared.mcp.auth.assertion import Signer, make_key
-from backoffice_shared.mcp.main import read_settings, say
+from backoffice_shared.mcp.main import read_settings
 from backoffice_shared.mcp.opening import founded
-from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.readiness import Readiness
+from backoffice_shared.mcp.serving import address, listen, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import environment
+from backoffice_shared.telemetry.logs import log_to_stderr, say
+from backoffice_shared.telemetry.traces import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,12 @@ def up(plan: Plan) -> None:
 
 async def _up(plan: Plan) -> None:
     settings = read_settings(**plan.given)
-    log_to_stderr(settings.log_level)
+    log_to_stderr(settings.log_level, settings.log_format)
     listed = None if plan.upstreams is None else read_upstreams(plan.upstreams)
     # Taken before anything that takes time, so that a port in use is said at once.
     listening = None if plan.stdio else listen(settings)
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing(settings, "platform"))
         signer = Signer(make_key() if settings.platform_key is None else settings.platform_key.get_secret_value())
         on = await stack.enter_async_context(founded(settings, "backoffice", sandboxed=plan.sandbox is not None))
         if listed is not None:
@@ -66,14 +70,15 @@ async def _up(plan: Plan) -> None:
                     say=say,
                 )
             )
-        registry = Registry(upstreams, identify=signer.assertion)
+        registry = Registry(upstreams, identify=signer.assertion, bus=on.state.bus)
         server, guard = platform_server(registry, settings, on), platform_guard(registry, settings, on)
         if listening is None:
             await serve_stdio(server)
             return
         url = address(settings.host, listening)
         started = partial(_ready, url, sandboxed=plan.sandbox is not None)
-        await serve_http(server, settings, listening, started=started, guard=guard)
+        readiness = Readiness(callers=guard and guard.ready)
+        await serve_http(server, settings, listening, started=started, guard=guard, readiness=readiness)
 
 
 def _company(seed: int, customers: int) -> Company:

@@ -17,10 +17,10 @@ from backoffice_shared import __version__
 from backoffice_shared.mcp.authorised import headers_of
 from backoffice_shared.mcp.chain import policies
 from backoffice_shared.mcp.foundation import Foundation
-from backoffice_shared.mcp.guarding import guard_of
+from backoffice_shared.mcp.guarding import Door, guard_of
+from backoffice_shared.mcp.measured import Messages
 from backoffice_shared.mcp.policy import Ctx, compose
 from backoffice_shared.mcp.server import CACHE_HINTS
-from backoffice_shared.mcp.serving import Wrap
 from backoffice_shared.principal import principal
 from backoffice_shared.settings import Settings
 
@@ -50,7 +50,8 @@ def platform_server(registry: Registry, settings: Settings, on: Foundation) -> S
             for tool in registry.tools()
             if (facts := registry.facts(tool.name)) and on.access.decide(who, facts, headers).kind == "allow"
         ]
-        return ListToolsResult(tools=theirs, _meta={CATALOGUE_META: registry.state()})
+        catalogue = {CATALOGUE_META: registry.state()} if on.access.knows(who) else {}
+        return ListToolsResult(tools=theirs, _meta=catalogue)
 
     async def call_tool(ctx: Ctx, params: CallToolRequestParams) -> Any:
         async def innermost(inner: ServerRequestContext[Any, Any]) -> Any:
@@ -58,7 +59,7 @@ def platform_server(registry: Registry, settings: Settings, on: Foundation) -> S
 
         return await compose(chain, params, innermost)(ctx)
 
-    return Server(
+    server = Server(
         "backoffice-platform",
         title=TITLE,
         version=__version__,
@@ -70,8 +71,10 @@ def platform_server(registry: Registry, settings: Settings, on: Foundation) -> S
         get_tool_input_schema=registry.input_schema,
         cache_hints=CACHE_HINTS,
     )
+    server.middleware.append(Messages("platform"))
+    return server
 
 
-def platform_guard(registry: Registry, settings: Settings, on: Foundation) -> Wrap | None:
+def platform_guard(registry: Registry, settings: Settings, on: Foundation) -> Door | None:
     """Who may reach the platform over HTTP; None when the settings name nobody."""
-    return guard_of(settings, on.access, registry.facts, server="platform", title=TITLE, scopes=registry.scopes)
+    return guard_of(settings, on, registry.facts, server="platform", title=TITLE, scopes=registry.scopes)
