@@ -18,7 +18,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from backoffice_shared.envelope import Listing, Page
 from backoffice_shared.errors import BackofficeError, InvalidInput
-from backoffice_shared.sources import Source, fan_out
+from backoffice_shared.sources import Answers, Source, fan_out, in_sight
 
 ItemT = TypeVar("ItemT", bound=BaseModel)
 
@@ -160,10 +160,13 @@ async def merge(
 
     Raises:
         InvalidInput: the cursor is not for this question.
-        BackofficeError: every backend failed.
+        BackofficeError: every backend failed, or is one whose data the caller may not see.
     """
     places = cursors.read(question, cursor) if cursor else {}
-    feeds = {name: _Feed(fetch, places.get(name, (None, 0, limit))) for name, fetch in fetches.items()}
+    mine, skipped = in_sight(fetches)
+    if not mine:
+        Answers[ItemT]({}, skipped, {}).or_raise()
+    feeds = {name: _Feed(fetch, places.get(name, (None, 0, limit))) for name, fetch in mine.items()}
     merged = _Merged(feeds)
     await merged.load([name for name, feed in feeds.items() if feed.place is not None])
     first = merged.pages
@@ -195,7 +198,8 @@ async def merge(
         for name in merged.errors
     ]
     notes += [f"{name} finds no more than these: narrow the search to see the others" for name in merged.capped]
-    listing = Listing[ItemT](page=page, items=merged.rows, sources=list(merged.sources.values()), notes=notes)
+    sources = [*merged.sources.values(), *skipped]
+    listing = Listing[ItemT](page=page, items=merged.rows, sources=sources, notes=notes)
     return listing.resumed_by(resume)
 
 

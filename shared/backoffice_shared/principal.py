@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,7 +40,22 @@ class Principal:
     def key(self) -> str:
         """The same for the same principal on every replica, and for no other: for limits, caches and keys."""
         parts = (self.issuer, self.subject, self.client, self.agent)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+    @property
+    def actor(self) -> dict[str, str | None]:
+        """As the audit names them."""
+        return {
+            "sub": self.subject,
+            "agent": self.agent or None,
+            "client_id": self.client or None,
+            "auth": self.auth,
+            "via": self.via or None,
+        }
+
+    def sees(self, backend: str) -> bool:
+        """May they see this backend's data?"""
+        return self.systems is None or backend in self.systems
 
 
 LOCAL = Principal("local", "none")

@@ -1,7 +1,8 @@
 """Where an answer came from, how old it is, and what is missing from it.
 
 A read over several backends asks them at the same time and keeps what it gets. A backend that fails is named in
-`sources[]` with a sentence; only when all of them fail does the call.
+`sources[]` with a sentence; only when all of them fail does the call. One whose data the caller may not see is not
+asked, and named there as skipped.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from backoffice_shared.deadline import remaining, within
-from backoffice_shared.errors import BackofficeError, DeadlineExceeded, Faulty
+from backoffice_shared.errors import BackofficeError, DeadlineExceeded, Faulty, PermissionDenied
+from backoffice_shared.principal import principal
 
 log = logging.getLogger("backoffice.sources")
 
 T = TypeVar("T")
+AnyRead = TypeVar("AnyRead")
 
 MARGIN = 0.2  # seconds kept for putting the answers together
 
@@ -59,7 +62,7 @@ def observe(as_of: datetime | None = None, *, stale: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Answers(Generic[T]):
-    """`values` by backend, for those that answered; `sources` for all, in the order asked."""
+    """`values` by backend, for those that answered; `errors` for those that failed; `sources` for all."""
 
     values: Mapping[str, T]
     sources: list[Source]
@@ -69,6 +72,8 @@ class Answers(Generic[T]):
         """These answers, if there is any; else the error of the first backend, which the caller can act on."""
         if self.errors and not self.values:
             raise next(iter(self.errors.values()))
+        if self.sources and not self.values:
+            must_see(self.sources[0].backend)  # nothing failed, so nothing was asked
         return self
 
 
@@ -152,13 +157,35 @@ def together(*groups: Sequence[Source]) -> list[Source]:
 _WORSE = ("skipped", "ok", "stale", "error")
 
 
+def must_see(backend: str, title: str = "") -> None:
+    """
+    Raises:
+        PermissionDenied: the caller may not see this backend's data.
+    """
+    if not principal().sees(backend):
+        raise PermissionDenied(title or backend, _OUT_OF_SIGHT, hint="Ask your operator for access")
+
+
+def in_sight(reads: Mapping[str, AnyRead]) -> tuple[dict[str, AnyRead], list[Source]]:
+    """Those of these reads that the caller may make, and what is to be said of the others."""
+    mine = {backend: read for backend, read in reads.items() if principal().sees(backend)}
+    return mine, [
+        Source(backend=backend, status="skipped", error_code=PermissionDenied.code, message=_OUT_OF_SIGHT)
+        for backend in reads
+        if backend not in mine
+    ]
+
+
+_OUT_OF_SIGHT = "is not among the systems whose data you may see"
+
+
 async def fan_out(reads: Mapping[str, Callable[[], Awaitable[T]]], *, share: float = 1.0) -> Answers[T]:
     """Ask all backends at once. A `share` of the call's time below 1 leaves the rest for what comes after."""
     values: dict[str, T] = {}
     errors: dict[str, BackofficeError] = {}
-    sources: list[Source] = []
+    mine, sources = in_sight(reads)
     async with asyncio.TaskGroup() as group:
-        tasks = {backend: group.create_task(ask(backend, read, share=share)) for backend, read in reads.items()}
+        tasks = {backend: group.create_task(ask(backend, read, share=share)) for backend, read in mine.items()}
     for backend, task in tasks.items():
         value, source = task.result()
         sources.append(source)

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
+from tests.canaries import WATCH, canary, watched
 from tests.foundation import Records, foundation
 
 from backoffice_customer.server import SERVER as CUSTOMER
@@ -35,7 +36,7 @@ from backoffice_shared.settings import Settings
 
 def settings(**given: object) -> Settings:
     """Settings with an end that nobody has to wait for."""
-    return Settings.model_validate({"grace": 1, **given})
+    return Settings.model_validate({"grace": 1, "cursor_key": canary("cursors"), **given})
 
 
 SETTINGS = settings()
@@ -101,7 +102,7 @@ async def serving(
     server: AnyServer, given: Settings = SETTINGS, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncGenerator[str]:
     """The MCP server over HTTP until the block ends. Gives the URL of its endpoint."""
-    async with _running(HttpServer(server, given, signals=False), host, port) as origin:
+    async with _running(HttpServer(server, given, signals=False, guard=watched), host, port) as origin:
         yield f"{origin}/mcp"
 
 
@@ -150,10 +151,14 @@ def script(name: str) -> str:
 
 
 class Command:
-    """A command of ours that is running. `lines` is what it has told the operator so far."""
+    """A command of ours that is running. `lines` is what it has told the operator so far.
 
-    def __init__(self, process: Process) -> None:
+    A sandbox tells its secrets: they open nothing else.
+    """
+
+    def __init__(self, process: Process, *, is_sandbox: bool) -> None:
         self.process = process
+        self._is_sandbox = is_sandbox
         self.lines: list[str] = []
         self._reading = asyncio.create_task(self._read())
 
@@ -181,6 +186,8 @@ class Command:
     async def _read(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
+            if not self._is_sandbox:
+                WATCH.saw("what a command told", line)
             self.lines.append(line.decode().rstrip("\n"))
 
 
@@ -196,7 +203,7 @@ async def command(name: str, *arguments: str, **given: str) -> AsyncGenerator[Co
     process = await asyncio.create_subprocess_exec(
         script(name), *arguments, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, env=clean_environment(**given)
     )
-    running = Command(process)
+    running = Command(process, is_sandbox=arguments[:1] == ("sandbox",))
     try:
         yield running
     finally:
@@ -212,5 +219,6 @@ async def outcome(name: str, *arguments: str, **given: str) -> tuple[int, str, s
     )
     async with asyncio.timeout(SECONDS):
         output, told = await process.communicate()
+    WATCH.saw(f"what {name} said", output + told)
     assert process.returncode is not None
     return process.returncode, output.decode(), told.decode()

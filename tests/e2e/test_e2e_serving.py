@@ -145,11 +145,11 @@ async def measured(url: str, server: str) -> dict[tuple[str, str], float]:
     async with httpx.AsyncClient() as http:
         text = (await http.get(url.replace("/mcp", "/metrics"))).text
     return {
-        (sample.labels["tool"], sample.labels["outcome"]): sample.value
+        (sample.labels["gen_ai_tool_name"], sample.labels["outcome"]): sample.value
         for family in text_string_to_metric_families(text)
         if family.name == "mcp_server_operation_duration_seconds"
         for sample in family.samples
-        if sample.name.endswith("_count") and sample.labels["server"] == server
+        if sample.name.endswith("_count") and sample.labels["server"] == server and sample.labels["gen_ai_tool_name"]
     }
 
 

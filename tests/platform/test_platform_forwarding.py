@@ -198,3 +198,15 @@ async def test_a_write_that_never_left_may_be_repeated_and_one_that_did_may_not(
     assert wrote["code"] == code
     assert wrote.get("idempotency_key") == ("order-7" if code == "outcome_unknown" else None)
     assert read["code"] == "backend_unavailable"
+
+
+async def test_what_a_strangers_server_says_comes_without_hidden_characters_and_marked_as_a_strangers() -> None:
+    async with composed(HandMade("x", called=says(text("all\u200b \u202ewell")))) as client:
+        answer = await client.call_tool("read_x", {})
+    assert sentence(answer) == "all well"
+    assert (answer.meta or {})["dev.backoffice/provenance"] == {"server": "upstream-1", "trusted": False}
+    failing = fails(-32000, "no\u200bthing \x1b[2Jhere", {"why": "\u202eno"})
+    async with composed(HandMade("x", called=failing)) as client:
+        with pytest.raises(MCPError) as raised:
+            await client.call_tool("read_x", {})
+    assert (raised.value.error.message, raised.value.error.data) == ("nothing here", {"why": "no"})

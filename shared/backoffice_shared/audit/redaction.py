@@ -28,6 +28,7 @@ _PERSONAL = re.compile(
     r"(?P<key>-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:[^-]|-(?!----END)){0,400})"
     r"|(?P<bearer>\b(?i:bearer|basic) [\w.~+/=-]{8,400})"
     r"|(?P<jwt>\beyJ[\w-]{4,400}\.[\w-]{4,400}(?:\.[\w-]{0,400})?)"
+    r"|(?P<token>\b(?:bo|sk|rk|pk|whsec|xox[a-z]|gh[a-z]|github_pat|glpat|shp[a-z]{2}|pat)[_-][\w-]{16,400})"
     r"|(?P<email>[\w.+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8})"
     r"|(?P<iban>\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b)"
     r"|(?P<card>(?<![\w:+.-])\d(?:[ -]?\d){12,18}(?![\w-]))"

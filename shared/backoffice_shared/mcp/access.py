@@ -7,9 +7,10 @@ allow
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
+
+from starlette.datastructures import Headers
 
 from backoffice_shared.mcp.agents import Agent, Agents
 from backoffice_shared.mcp.gate import Gate, requested_gate
@@ -45,7 +46,7 @@ class Access:
         name = file.named(who)
         if name is None:
             return replace(who, agent="", systems=frozenset())
-        return replace(who, agent=name, systems=file.agents[name].systems)
+        return replace(who, agent=name, systems=_both(who.systems, file.agents[name].systems))
 
     def policy(self, who: Principal) -> Agent | None:
         """The entry of agents.yaml for somebody who was identified."""
@@ -54,7 +55,17 @@ class Access:
     def shared_rate(self) -> tuple[Limit, ...]:
         return () if self.agents is None else self.agents.current.rate
 
-    def decide(self, who: Principal, tool: ToolFacts, headers: Mapping[str, str] | None = None) -> Decision:
+    def shows(self, who: Principal, tool: ToolFacts, headers: Headers | None = None) -> bool:
+        """Is the tool listed to `who`? To the platform all are that the operator lets through: it decides for whom."""
+        if who.is_platform:
+            return self._gate.refuses(tool) is None
+        return self.decide(who, tool, headers).kind == "allow"
+
+    def knows(self, who: Principal) -> bool:
+        """Is `who`, as identified, somebody here?"""
+        return self.agents is None or who.is_platform or self.policy(who) is not None
+
+    def decide(self, who: Principal, tool: ToolFacts, headers: Headers | None = None) -> Decision:
         """May `who`, as identified, use this tool in a request with these headers?"""
         if who.is_platform:
             return Decision("hidden", "the platform itself calls nothing")
@@ -73,3 +84,10 @@ class Access:
         if who.scopes is not None and tool.scope not in who.scopes:
             return Decision("scope", f"the credential lacks the scope {tool.scope}", frozenset({tool.scope}))
         return ALLOWED
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    """What both bounds let through. None is no bound."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other

@@ -9,7 +9,7 @@ agents:
     toolsets: [profile, tickets]      # or tools: [...]; without both, whatever the scopes allow
     exclude_tools: [create_ticket]
     read_only: false
-    systems: [zendesk, hubspot]       # the backends whose data it may see; without it, all
+    systems: [zendesk, hubspot]       # the backends that it may see and change; without it, all
     rate: [60/minute, 1000/day]
     tool_rates: {create_ticket: [10/hour]}
     quotas: {calls: 2000, records_read: 50000, records_changed: 200, money: {EUR: 50000}}   # a UTC day; minor units
@@ -22,9 +22,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -40,6 +42,7 @@ from backoffice_shared.state.limits import Limit
 log = logging.getLogger("backoffice.agents")
 
 LOOK_AGAIN = 1.0  # seconds between looks at the file
+NAME = "^[a-z][a-z0-9_-]{0,63}$"
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
@@ -62,6 +65,9 @@ class _Strict(BaseModel):
 
 Rates = Annotated[tuple[Limit, ...], BeforeValidator(_limits)]
 Amount = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(min_length=1)]
+Identity = tuple[Literal["client", "subject", "local", "key"], str]
+AgentName = Annotated[str, Field(pattern=NAME)]
 
 
 class HashedKey(_Strict):
@@ -79,8 +85,8 @@ class DayQuotas(_Strict):
 
 
 class Agent(_Strict):
-    clients: frozenset[str] = frozenset()
-    subjects: frozenset[str] = frozenset()
+    clients: frozenset[Name] = frozenset()
+    subjects: frozenset[Name] = frozenset()
     local: bool = False
     """Also whoever calls over stdio, or on loopback where nobody is authenticated."""
     keys: tuple[HashedKey, ...] = ()
@@ -95,24 +101,36 @@ class Agent(_Strict):
     tool_rates: dict[str, Rates] = {}
     quotas: DayQuotas = DayQuotas()
 
-    @property
+    @cached_property
     def gate(self) -> Gate:
         return Gate(self.toolsets, self.tools, self.exclude_tools, self.read_only, self.no_destructive)
 
+    @property
+    def identities(self) -> list[Identity]:
+        """Whoever has one of these is this agent."""
+        local: list[Identity] = [("local", "")] if self.local else []
+        return [*local, *(("client", name) for name in self.clients), *(("subject", name) for name in self.subjects)]
+
 
 class AgentsFile(_Strict):
-    agents: dict[Annotated[str, Field(pattern="^[a-z][a-z0-9_-]{0,63}$")], Agent]
+    agents: dict[AgentName, Agent]
     rate: Rates = ()
 
     def named(self, who: Principal) -> str | None:
-        """The name of the agent that `who` is; None for a stranger."""
+        """The name of the agent that `who` is; None for a stranger, and for whoever would be two."""
         if who.auth in ("api_key", "assertion"):
             return who.agent if who.agent in self.agents else None
-        for name, agent in self.agents.items():
-            if agent.local if who.auth == "none" else who.client in agent.clients or who.subject in agent.subjects:
-                return name
-        return None
+        shown: list[Identity] = (
+            [("client", who.client), ("subject", who.subject)] if who.auth == "oauth" else [("local", "")]
+        )
+        names = {self._owners[identity] for identity in shown if identity in self._owners}
+        return names.pop() if len(names) == 1 else None
 
+    @cached_property
+    def _owners(self) -> Mapping[Identity, str]:
+        return {identity: name for name, agent in self.agents.items() for identity in agent.identities}
+
+    @cached_property
     def keys(self) -> Mapping[str, tuple[str, str]]:
         """By the key's id: the agent's name and the key's SHA-256."""
         return {key.id: (name, key.sha256) for name, agent in self.agents.items() for key in agent.keys}
@@ -140,12 +158,12 @@ class Agents:
 
     @property
     def has_keys(self) -> bool:
-        """Keys are a way to be let in, also when they come only later."""
+        """Whether keys are a way to be let in. A server asks this when it starts, and then keeps to it."""
         return any(agent.keys for agent in self._current.agents.values())
 
     def keys(self) -> Mapping[str, tuple[str, str]]:
         """Those in force now."""
-        return self.current.keys()
+        return self.current.keys
 
     def _reload(self) -> None:
         try:
@@ -163,10 +181,10 @@ def read_agents(file: Path) -> AgentsFile:
         InvalidInput: it cannot be read, is not YAML, or says something that has no meaning. One line says what.
     """
     try:
-        content: Any = yaml.load(file.read_text(), _Unambiguous)  # noqa: S506 - a SafeLoader, made stricter
+        content: Any = yaml.load(file.read_text(encoding="utf-8"), _Unambiguous)  # noqa: S506 - a SafeLoader, made stricter
     except OSError as error:
         raise InvalidInput("", f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-13-01 is a ValueError
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         raise InvalidInput("", f"{file}{where}: {getattr(error, 'problem', None) or 'is not YAML'}") from None
@@ -184,27 +202,21 @@ class _Unambiguous(yaml.SafeLoader):
     """Refuses a key that is given twice: of two policies for one agent, nobody can say which is meant."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        names = [str(key.value) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} is given twice", node.start_mark)
+        counted = Counter(str(key.value) for key, _ in node.value)
+        if twice := [name for name, count in counted.items() if count > 1]:
+            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def _unambiguous(file: Path, found: AgentsFile) -> None:
     """One client, subject or key is one agent."""
-    for what in ("clients", "subjects"):
-        owner: dict[str, str] = {}
-        for name, agent in found.agents.items():
-            for identity in getattr(agent, what):
-                if (other := owner.setdefault(identity, name)) != name:
-                    raise InvalidInput("", f"{file}: {identity!r} is in the {what} of both {other} and {name}")
-    ids = [key.id for agent in found.agents.values() for key in agent.keys]
-    if twice := [identity for identity in ids if ids.count(identity) > 1]:
-        raise InvalidInput("", f"{file}: the key {twice[0]!r} is given twice")
-    local = [name for name, agent in found.agents.items() if agent.local]
-    if len(local) > 1:
-        raise InvalidInput("", f"{file}: both {local[0]} and {local[1]} are local")
+    identities = [identity for agent in found.agents.values() for identity in agent.identities]
+    keys: list[Identity] = [("key", key.id) for agent in found.agents.values() for key in agent.keys]
+    for (kind, name), count in Counter([*identities, *keys]).items():
+        if count > 1:
+            raise InvalidInput(
+                "", f"{file}: the {kind} {name!r} is given twice" if name else f"{file}: two agents are local"
+            )
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

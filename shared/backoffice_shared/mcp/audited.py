@@ -16,7 +16,7 @@ from backoffice_shared.account import Account, accounting
 from backoffice_shared.audit.redaction import redacted
 from backoffice_shared.errors import BackendUnavailable
 from backoffice_shared.jsonvalues import canonical
-from backoffice_shared.mcp.outcome import CallOutcome, outcome_of, refused
+from backoffice_shared.mcp.outcome import CallOutcome, crashed, outcome_of, refused
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.principal import principal
 
@@ -65,7 +65,7 @@ class Audited:
                 raise
             except Exception as error:
                 became = CallOutcome("error", type(error).__name__)
-                raise
+                raise crashed(params.name[:64]) from error
             finally:
                 if not account.elsewhere:
                     ended = self._ended(account, became, (time.perf_counter() - started) * 1000)
@@ -80,25 +80,25 @@ class Audited:
         await self._log.intent(self._begun("tool.intent", self._now(), params))
 
     def _begun(self, event: str, at: datetime, params: CallToolRequestParams) -> dict[str, Any]:
-        who, arguments = principal(), params.arguments or {}
-        key = arguments.get("idempotency_key")
+        who, arguments = principal(), dict(params.arguments or {})
+        key = arguments.pop("idempotency_key", None)
         return {
             "ts": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "event": event,
-            "actor": {
-                "sub": who.subject,
-                "agent": who.agent or None,
-                "client_id": who.client or None,
-                "auth": who.auth,
-                "via": who.via or None,
-            },
+            "actor": who.actor,
             "server": self._server,
             "tool": params.name[:64],
             "args": redacted(arguments),
-            "args_digest": self._log.digest(canonical(arguments)),
+            "args_digest": self._digest(arguments),
             "idempotency_key": self._log.digest(key) if isinstance(key, str) else None,
             "trace_id": _trace_id(),
         }
+
+    def _digest(self, arguments: Mapping[str, Any]) -> str | None:
+        try:
+            return self._log.digest(canonical(arguments))
+        except RecursionError:  # nested too deeply to be written, and refused for that
+            return None
 
     def _ended(self, account: Account, became: CallOutcome, milliseconds: float) -> dict[str, Any]:
         return {

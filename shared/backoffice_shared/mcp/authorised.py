@@ -5,15 +5,16 @@ A tool that only a scope keeps them from is told by that scope, so that they can
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolRequestParams
+from starlette.datastructures import Headers
+from starlette.requests import Request
 
 from backoffice_shared.account import denied
 from backoffice_shared.errors import PermissionDenied
 from backoffice_shared.mcp.access import Access
+from backoffice_shared.mcp.clean import clean
 from backoffice_shared.mcp.outcome import refused
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.mcp.tool import Lookup
@@ -50,9 +51,10 @@ class Authorised:
 
 
 def unknown_tool(name: str) -> MCPError:
-    return MCPError(INVALID_PARAMS, f"Unknown tool: {name[:64]}. Call tools/list for those there are.")
+    return MCPError(INVALID_PARAMS, f"Unknown tool: {clean(name[:64])}. Call tools/list for those there are.")
 
 
-def headers_of(ctx: Ctx) -> Mapping[str, str] | None:
+def headers_of(ctx: Ctx) -> Headers | None:
     """Of the HTTP request that carries this call; None over stdio."""
-    return getattr(ctx.request, "headers", None)
+    request: object = ctx.request
+    return request.headers if isinstance(request, Request) else None

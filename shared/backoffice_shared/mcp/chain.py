@@ -1,12 +1,14 @@
 """What every tool call passes, in order. This is the one place where the order is written.
 
-    identified → audited → measured → limited → authorised → shedding → timed → idempotent → metered → intended → tool
+    identified → audited → measured → limited → authorised → wellformed
+        → shedding → timed → idempotent → metered → intended → tool
 
 identified  outermost, so that everything else knows which agent calls and what it may see
 audited     whatever happens to a call leaves exactly one record
 measured    counts what the audit records
 limited     before anything is looked up: guessing names costs as much as calling
 authorised  refuses what is not theirs, before anything is spent on it
+wellformed  what follows stores, compares and passes on what was given, so it must be JSON
 shedding    a place among the calls under way
 timed       bounds what follows
 idempotent  a repetition is answered from its record, and uses up nothing
@@ -37,6 +39,7 @@ from backoffice_shared.mcp.policy import Policy
 from backoffice_shared.mcp.shed import Shedding
 from backoffice_shared.mcp.timed import Timed
 from backoffice_shared.mcp.tool import Lookup
+from backoffice_shared.mcp.wellformed import Wellformed
 
 
 def policies(
@@ -55,6 +58,7 @@ def policies(
         Measured(server, lookup),
         Limited(server, on.access, on.state.limits, elsewhere=elsewhere),
         Authorised(server, lookup, on.access),
+        Wellformed(),
         Shedding(server, lookup, on.load),
         Timed(server, lookup, deadline),
         Idempotent(server, here, on.state.records),

@@ -45,7 +45,7 @@ _PICTOGRAPH = (
     "\u3030\u303d\u3297\u3299\U0001f000-\U0001faff"
 )
 _JOINING = (
-    "\u0620-\u06ff\u0700-\u077f\u07c0-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1aaf\u1b00-\u1c4f"
+    "\u0620-\u06ff\u0700-\u077f\u07c0-\u07ff\u0840-\u0dff\u0f00-\u109f\u1780-\u180a\u1810-\u18af\u1900-\u1aaf\u1b00-\u1c4f"
     "\ua800-\ua8ff\ua900-\uaaff\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00010d3f\U00011000-\U00011fff"
     "\U0001e900-\U0001e95f"
 )
@@ -79,8 +79,8 @@ def clean(text: str) -> str:
         return text
     seen = _TERMINAL_SEQUENCE.sub("", text)
     seen = _NOT_PLAINLY_FINE.sub(lambda found: found.group().translate(_KEPT), seen)
-    seen = _IN_PLACE_OR_NOT.sub(r"\1", seen)
     seen = _NEITHER_LETTERS_NOR_ASCII.sub(lambda found: _without_floods(found.group()), seen)
+    seen = _IN_PLACE_OR_NOT.sub(r"\1", seen)  # last: it goes by the neighbours that stay
     return text if seen == text else seen
 
 
@@ -165,7 +165,10 @@ def _without_floods(text: str) -> str:
     kept: list[str] = []
     marks = 0
     for character in text:
-        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        if unicodedata.category(character).startswith("M"):
+            marks += 1
+        elif character not in _JOINERS:  # between marks they make no new beginning
+            marks = 0
         if marks <= MOST_MARKS:
             kept.append(character)
     return "".join(kept)

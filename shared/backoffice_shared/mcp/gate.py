@@ -5,8 +5,9 @@ Gates only ever close further. What one of them keeps out, no other lets in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from starlette.datastructures import Headers
 
 from backoffice_shared.mcp.tool import ToolFacts
 from backoffice_shared.settings import Settings
@@ -48,11 +49,14 @@ def operators_gate(settings: Settings) -> Gate:
     )
 
 
-def requested_gate(headers: Mapping[str, str]) -> Gate:
-    """What a request asks to be spared: `Backoffice-Toolsets`, `-Tools`, `-Exclude-Tools`, `-Read-Only`, `-No-Destructive`."""
+def requested_gate(headers: Headers) -> Gate:
+    """What a request asks to be spared: `Backoffice-Toolsets`, `-Tools`, `-Exclude-Tools`, `-Read-Only`, `-No-Destructive`.
+
+    A header that is sent twice counts as one with both values.
+    """
     if not any(name in headers for name in _HEADERS):
         return OPEN
-    toolsets, tools, exclude, read_only, no_destructive = (headers.get(name, "") for name in _HEADERS)
+    toolsets, tools, exclude, read_only, no_destructive = (",".join(headers.getlist(name)) for name in _HEADERS)
     return Gate(_listed(toolsets), _listed(tools), _listed(exclude), _said(read_only), _said(no_destructive))
 
 
@@ -71,4 +75,4 @@ def _listed(value: str) -> frozenset[str]:
 
 def _said(value: str) -> bool:
     """Anything but a clear no narrows."""
-    return value.strip().lower() not in ("", "0", "false", "no")
+    return any(word.lower() not in ("0", "false", "no") for word in _listed(value))

@@ -1,40 +1,41 @@
-"""A tool that an agent may not use is not listed to it. The platform is told all, and applies the same to its own list."""
+"""What is not theirs is not shown: tools that an agent may not use, and to a stranger the resources."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult
-from mcp_types import ListToolsResult
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ListToolsResult
 
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.access import Access
 from backoffice_shared.mcp.authorised import headers_of
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.mcp.tool import Lookup
-from backoffice_shared.principal import principal
+from backoffice_shared.principal import Principal, principal
 
 
 class Listed:
-    """Middleware of the SDK: it passes every message, and looks at the answer of tools/list."""
+    """Middleware of the SDK: it passes every message, but for a stranger's about resources, and looks at lists of tools."""
 
     def __init__(self, lookup: Lookup, access: Access) -> None:
         self._lookup = lookup
         self._access = access
 
     async def __call__(self, ctx: Ctx, call_next: CallNext) -> HandlerResult:
-        result = await call_next(ctx)
-        if ctx.method != "tools/list":
-            return result
-        if principal().is_platform:
-            return result
         who = self._access.identified(principal())
+        if ctx.method.startswith("resources/") and not self._access.knows(who):
+            raise MCPError(INVALID_PARAMS, "There are no resources for you.")
+        result = await call_next(ctx)
+        return self._theirs(who, ctx, result) if ctx.method == "tools/list" else result
 
-        def theirs(name: str) -> bool:
+    def _theirs(self, who: Principal, ctx: Ctx, result: HandlerResult) -> HandlerResult:
+        def shown(name: str) -> bool:
             tool = self._lookup(name)
-            return tool is not None and self._access.decide(who, tool, headers_of(ctx)).kind == "allow"
+            return tool is not None and self._access.shows(who, tool, headers_of(ctx))
 
         if isinstance(result, ListToolsResult):
-            return result.model_copy(update={"tools": [tool for tool in result.tools if theirs(tool.name)]})
+            return result.model_copy(update={"tools": [tool for tool in result.tools if shown(tool.name)]})
         wire: dict[str, Any] = obj(result)
-        return {**wire, "tools": [tool for tool in arr(wire.get("tools")) if theirs(str(obj(tool).get("name")))]}
+        return {**wire, "tools": [tool for tool in arr(wire.get("tools")) if shown(str(obj(tool).get("name")))]}

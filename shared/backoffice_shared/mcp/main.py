@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -12,18 +14,16 @@ from pydantic import ValidationError
 from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.mcp.domain import Domain, Reachable, configured, sandboxed, served_elsewhere
 from backoffice_shared.mcp.opening import founded
+from backoffice_shared.mcp.readiness import Readiness, has_credentials
 from backoffice_shared.mcp.server import announce, domain_guard, domain_server
-from backoffice_shared.mcp.serving import address, listen, log_to_stderr, run, serve_http, serve_stdio
+from backoffice_shared.mcp.serving import address, listen, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import FEWEST, MOST, Company
 from backoffice_shared.sandbox.directory import read_directory
 from backoffice_shared.settings import Settings, environment
+from backoffice_shared.telemetry.logs import log_to_stderr, say
+from backoffice_shared.telemetry.traces import tracing
 
 BAD_USE = 2
-
-
-def say(line: str) -> None:
-    """To the operator. Standard output belongs to the protocol."""
-    click.echo(line, err=True)
 
 
 def read_settings(**given: object) -> Settings:
@@ -104,19 +104,23 @@ def domain_main(domain: Domain) -> None:
     def command(http: bool, sandbox: str | None, customers: int, seed: int, **given: object) -> None:  # noqa: FBT001
         async def main() -> None:
             settings = read_settings(**given)
-            log_to_stderr(settings.log_level)
+            log_to_stderr(settings.log_level, settings.log_format)
             company = Company(seed=seed, customers=customers) if sandbox == "" else None
             reachable = await reach(domain, settings, environment(), sandbox=sandbox, company=company)
-            async with founded(settings, domain.name, sandboxed=sandbox is not None) as on:
+            async with AsyncExitStack() as stack:
+                stack.enter_context(tracing(settings, domain.name))
+                on = await stack.enter_async_context(founded(settings, domain.name, sandboxed=sandbox is not None))
                 server = domain_server(domain, reachable, settings, on)
                 announce(domain, reachable, say)
                 if not http:
                     await serve_stdio(server)
                     return
                 guard = domain_guard(domain, reachable, settings, on)
+                readiness = Readiness(credentials=has_credentials(reachable), callers=guard and guard.ready)
                 listening = listen(settings)
                 where = address(settings.host, listening)
-                await serve_http(server, settings, listening, started=lambda: say(f"MCP at {where}"), guard=guard)
+                started = partial(say, f"MCP at {where}")
+                await serve_http(server, settings, listening, started=started, guard=guard, readiness=readiness)
 
         guarded(lambda: run(main))
 

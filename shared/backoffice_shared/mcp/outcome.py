@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from typing import Literal, NamedTuple
 
 from mcp.server.context import HandlerResult
-from mcp_types import CallToolResult, InputRequiredResult, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult, TextContent
 
 from backoffice_shared.errors import BackofficeError
-from backoffice_shared.jsonvalues import arr, obj
+from backoffice_shared.jsonvalues import arr, encodable, obj
+from backoffice_shared.mcp.clean import clean
+
+log = logging.getLogger("backoffice.tools")
+
+LONGEST = 2_000  # characters of a sentence: it may repeat what was asked, or what a vendor says
 
 
 class CallOutcome(NamedTuple):
@@ -35,18 +43,31 @@ def outcome_of(result: HandlerResult) -> CallOutcome:
 
 def refused(error: BackofficeError) -> CallToolResult:
     """A failure as the model reads it: the sentence, and beside it the same in fields for the host."""
+    sentence = clean(str(error))
+    if len(sentence) > LONGEST:
+        sentence = sentence[: LONGEST - 1] + "…"
+    key = error.idempotency_key
     fields = {
         "code": error.code,
-        "message": str(error),
+        "message": sentence,
         "retryable": error.retryable,
         "source": error.source or None,
         "retry_after_s": None if error.retry_after is None else max(1, round(error.retry_after)),
-        "idempotency_key": error.idempotency_key,
+        "idempotency_key": None if key is None else encodable(key),
     }
     return CallToolResult(
-        content=[TextContent(type="text", text=str(error))],
+        content=[TextContent(type="text", text=sentence)],
         structured_content={"error": {name: value for name, value in fields.items() if value is not None}},
         is_error=True,
+    )
+
+
+def crashed(tool: str) -> MCPError:
+    """A fault of ours, told while it is being handled: by a reference that only the log explains."""
+    reference = secrets.token_hex(4)
+    log.exception("%s failed unexpectedly [%s]", tool, reference)
+    return MCPError(
+        INTERNAL_ERROR, f"{tool} failed inside this server. The operator finds it in the log as {reference}."
     )
 
 

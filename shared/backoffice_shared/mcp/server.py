@@ -9,17 +9,17 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
-from mcp.server.mcpserver.resources import FunctionResource
 
 from backoffice_shared import __version__
-from backoffice_shared.jsonvalues import compact
+from backoffice_shared.http.client import BackendClient
 from backoffice_shared.mcp.chain import policies
 from backoffice_shared.mcp.domain import Domain, Reachable
 from backoffice_shared.mcp.foundation import Foundation
-from backoffice_shared.mcp.guarding import guard_of
+from backoffice_shared.mcp.guarding import Door, guard_of
+from backoffice_shared.mcp.health import backends_resource
 from backoffice_shared.mcp.listed import Listed
+from backoffice_shared.mcp.measured import Messages
 from backoffice_shared.mcp.policy import Policies
-from backoffice_shared.mcp.serving import Wrap
 from backoffice_shared.mcp.strict import StrictTool
 from backoffice_shared.settings import Settings
 
@@ -35,11 +35,14 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
     """The server of `domain` with the tools that its backends can serve. Backends are connected while it runs."""
     specs = reachable.tools(domain)
     facts = {spec.name: spec.facts for spec in specs}
+    clients: dict[str, BackendClient] = {}
 
     @asynccontextmanager
     async def lifespan(_server: MCPServer[Any]) -> AsyncGenerator[object]:
-        async with reachable.connected(on) as clients:
-            yield domain.assemble(clients, settings)
+        async with reachable.connected(on) as connected:
+            clients.update(connected)
+            yield domain.assemble(connected, settings)
+        clients.clear()
 
     return MCPServer(
         f"backoffice-{domain.name}",
@@ -47,23 +50,24 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
         version=__version__,
         instructions=domain.instructions,
         tools=[StrictTool.of(spec) for spec in specs],
-        resources=[_health(domain, reachable, on)],
+        resources=[backends_resource(domain, reachable, on, clients)],
         extensions=[Policies(policies(domain.name, facts.get, on, deadline=settings.deadline))],
-        middleware=[Listed(facts.get, on.access)],
+        middleware=[Messages(domain.name), Listed(facts.get, on.access)],
         lifespan=lifespan,
+        subscriptions=on.state.bus,
         cache_hints=CACHE_HINTS,
         log_level=settings.log_level,
     )
 
 
-def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> Wrap | None:
+def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> Door | None:
     """Who may reach the server of `domain` over HTTP; None when the settings name nobody."""
     facts = {spec.name: spec.facts for spec in reachable.tools(domain)}
 
     def scopes() -> set[str]:
         return {tool.scope for tool in facts.values()}
 
-    return guard_of(settings, on.access, facts.get, server=domain.name, title=domain.title, scopes=scopes)
+    return guard_of(settings, on, facts.get, server=domain.name, title=domain.title, scopes=scopes)
 
 
 def announce(domain: Domain, reachable: Reachable, say: Callable[[str], None]) -> None:
@@ -76,27 +80,3 @@ def announce(domain: Domain, reachable: Reachable, say: Callable[[str], None]) -
         say(f"  Warning: {warning}")
     if not served:
         say("  No tool can be served. --sandbox runs all of them against a fictional company.")
-
-
-def _health(domain: Domain, reachable: Reachable, on: Foundation) -> FunctionResource:
-    """`health://backends`: which backends there are, and what is missing. No secret, no value."""
-    backends = [
-        *({"backend": reach.vendor.backend.name, "configured": True} for reach in reachable.reached),
-        *(
-            {"backend": missing.vendor.backend.name, "configured": False, "needs": missing.needs}
-            for missing in reachable.missing
-        ),
-    ]
-
-    def state() -> str:
-        agents = on.access.agents
-        faults = [agents.fault] if agents is not None and agents.fault is not None else []
-        return compact({"server": domain.name, "backends": backends, "warnings": [*reachable.warnings, *faults]})
-
-    return FunctionResource(
-        uri="health://backends",
-        name="backends",
-        description="The backends of this server, and what is missing to use the others.",
-        mime_type="application/json",
-        fn=state,
-    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import math
 import signal
 import socket
@@ -31,6 +30,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from backoffice_shared.errors import InvalidInput
+from backoffice_shared.mcp.readiness import Readiness
 from backoffice_shared.settings import Settings
 
 PATH = "/mcp"
@@ -39,13 +39,6 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 AnyServer = MCPServer[Any] | Server[Any]
 Wrap = Callable[[ASGIApp], ASGIApp]
-
-
-class Readiness:
-    """Whether load balancers should send requests here. It does not depend on backends: those fail on their own."""
-
-    def __init__(self) -> None:
-        self.draining = False
 
 
 def http_app(server: AnyServer, settings: Settings, readiness: Readiness) -> Starlette:
@@ -62,7 +55,11 @@ def http_app(server: AnyServer, settings: Settings, readiness: Readiness) -> Sta
         return JSONResponse({"status": "ok"})
 
     async def ready(_request: Request) -> Response:
-        return JSONResponse({"status": "draining"}, 503) if readiness.draining else JSONResponse({"status": "ready"})
+        if readiness.draining:
+            return JSONResponse({"status": "draining"}, 503)
+        if unmet := await readiness.unmet():
+            return JSONResponse({"status": "not ready", "unmet": unmet}, 503)
+        return JSONResponse({"status": "ready"})
 
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
@@ -92,14 +89,16 @@ class HttpServer(uvicorn.Server):
         signals: bool = True,
         started: Callable[[], None] = lambda: None,
         guard: Wrap = lambda app: app,
+        readiness: Readiness | None = None,
     ) -> None:
         """`guard` stands before the app and lets nobody through unidentified."""
-        self._readiness = Readiness()
+        self._readiness = readiness or Readiness()
         self._started = started
         app = guard(http_app(server, settings, self._readiness))
         config = uvicorn.Config(
             app,
             access_log=False,
+            log_config=None,  # its lines are lines of our log
             log_level="warning",
             proxy_headers=False,  # who calls is said by a credential, never by a header that anybody can write
             server_header=False,
@@ -185,7 +184,8 @@ def bind(host: str, port: int) -> socket.socket:
         InvalidInput: the address cannot be used. The sentence says why, and what to do.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because an event loop turns off the delay of small packets only for sockets that say that they are TCP.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
@@ -214,10 +214,11 @@ async def serve_http(
     *,
     started: Callable[[], None],
     guard: Wrap | None = None,
+    readiness: Readiness | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. `started` is called once requests are answered and signals are minded."""
     must_not_be_open(settings, guarded=guard is not None)
-    http = HttpServer(server, settings, started=started, guard=guard or (lambda app: app))
+    http = HttpServer(server, settings, started=started, guard=guard or (lambda app: app), readiness=readiness)
     await http.serve(sockets=[listening])
 
 
@@ -243,10 +244,3 @@ def run(main: Callable[[], Awaitable[None]]) -> None:
     import uvloop  # noqa: PLC0415 - does not exist on Windows
 
     uvloop.run(entered())
-
-
-def log_to_stderr(level: str) -> None:
-    """Standard output belongs to the protocol."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(levelname)s %(name)s: %(message)s", force=True)
-    for chatty in ("httpx", "mcp"):
-        logging.getLogger(chatty).setLevel("WARNING")

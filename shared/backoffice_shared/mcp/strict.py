@@ -3,8 +3,6 @@ titles, a failure is a sentence, and the text a model reads is compact JSON that
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,16 +11,14 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.resolve import resolve_arguments
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
-from mcp_types import INTERNAL_ERROR, CallToolResult, InputRequiredResult, TextContent
+from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from pydantic import BaseModel, ValidationError
 
 from backoffice_shared.errors import BackofficeError, InvalidInput
-from backoffice_shared.jsonvalues import arr, compact, obj
+from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.bounded import fit
-from backoffice_shared.mcp.outcome import refused
+from backoffice_shared.mcp.outcome import crashed, refused
 from backoffice_shared.mcp.tool import POLICY_META, ToolSpec
-
-log = logging.getLogger("backoffice.tools")
 
 
 class StrictTool(Tool):
@@ -63,21 +59,13 @@ class StrictTool(Tool):
         except (MCPError, ToolError):
             raise
         except Exception as error:
-            reference = secrets.token_hex(4)
-            log.exception("%s failed unexpectedly [%s]", self.name, reference)
-            raise MCPError(
-                INTERNAL_ERROR,
-                f"{self.name} failed inside this server. The operator finds it in the log as {reference}.",
-            ) from error
+            raise crashed(self.name) from error
 
     def _validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
-            compact(arguments).encode()
             return self.fn_metadata.validate_arguments(arguments)
         except ValidationError as error:
             raise InvalidInput("", _sentence(error), hint=_valid(self.parameters, error)) from None
-        except ValueError:
-            raise InvalidInput("", "an argument holds half of a character, or something that is no number") from None
 
 
 def answered(result: BaseModel) -> CallToolResult:
@@ -142,7 +130,9 @@ def _prompt(spec: ToolSpec) -> str:
 def _sentence(error: ValidationError) -> str:
     """What is wrong with which argument. The rejected values stay out: they may be a customer's data."""
     faults = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(str(part) for part in fault['loc']) or 'arguments'}: {_fault(fault)}" for fault in faults[:5]]
+    told = [
+        f"{'.'.join(str(part)[:64] for part in fault['loc']) or 'arguments'}: {_fault(fault)}" for fault in faults[:5]
+    ]
     if len(faults) > len(told):
         told.append(f"and {len(faults) - len(told)} more")
     return "; ".join(told)

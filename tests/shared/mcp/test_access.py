@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mcp_types import ToolAnnotations
+from starlette.datastructures import Headers
 from tests.shared.mcp.till import caller
 
 from backoffice_shared.mcp.access import Access
@@ -120,13 +121,14 @@ gates = st.builds(Gate, toolsets, names, names, st.booleans(), st.booleans())
 
 @given(gates, gates)
 def test_a_request_can_narrow_what_the_operator_allows_and_never_widen_it(operators: Gate, asked: Gate):
-    headers = {
+    said = {
         "backoffice-toolsets": ",".join(asked.toolsets),
         "backoffice-tools": ",".join(asked.tools),
         "backoffice-exclude-tools": ",".join(asked.exclude_tools),
         "backoffice-read-only": str(asked.read_only),
         "backoffice-no-destructive": str(asked.no_destructive),
     }
+    headers = Headers(said)
     assert requested_gate(headers) == asked
     access = Access(operators)
     for tool in EVERY:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from tests.shared.clocks import ManualClock
 
 from backoffice_shared.errors import InvalidInput
-from backoffice_shared.mcp.agents import LOOK_AGAIN, Agents, read_agents
+from backoffice_shared.mcp.agents import LOOK_AGAIN, Agent, Agents, read_agents
 from backoffice_shared.state.limits import Limit
 
 GOOD = 'agents: {one: {scopes: ["a:read"]}}'
@@ -41,7 +42,20 @@ def test_a_changed_file_is_in_force_within_a_second(file: Path, clock: ManualClo
     assert agents.fault is None
 
 
-@pytest.mark.parametrize("bad", ["agents: [", "agents: {one: {}}", "nonsense: 1", "", "agents: {one: {scopes: 7}}"])
+BAD = [
+    "agents: [",
+    "agents: {one: {}}",
+    "nonsense: 1",
+    "",
+    "agents: {one: {scopes: 7}}",
+    "agents: {one: {scopes: [2026-13-45]}}",
+    "agents: {one: &one {scopes: [], tools: *one}}",
+    "[" * 500,
+    "\0",
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=range(len(BAD)))
 def test_a_bad_file_leaves_the_last_good_one_in_force_and_says_why(file: Path, clock: ManualClock, bad: str):
     agents = Agents(file, clock=clock)
     changed(file, bad)
@@ -74,8 +88,15 @@ def test_a_file_that_is_gone_leaves_the_last_good_one_in_force(file: Path, clock
         ("agents: {one: {scopes: [], quotas: {calls: -1}}}", "agents.one.quotas.calls"),
         ("agents: {one: {scopes: [], keys: [{id: abcd, sha256: short}]}}", "agents.one.keys.0.sha256"),
         ("agents: {one: {scopes: []}, one: {scopes: [x]}}", "'one' is given twice"),
-        ("agents: {one: {scopes: [], clients: [c]}, two: {scopes: [], clients: [c]}}", "'c' is in the clients of both"),
-        ("agents: {one: {scopes: [], local: true}, two: {scopes: [], local: true}}", "both one and two are local"),
+        ("agents: {one: {scopes: [], clients: [c]}, two: {scopes: [], clients: [c]}}", "the client 'c' is given twice"),
+        ("agents: {one: {scopes: [], local: true}, two: {scopes: [], local: true}}", "two agents are local"),
+        ("agents: {one: {scopes: [2026-13-45]}}", "is not YAML"),
+        ("agents: " + "[" * 500, "is not YAML"),
+        ("agents: {one: {scopes: [], clients: ['']}}", "agents.one.clients"),
+        (
+            "agents: {one: {scopes: [], subjects: [a]}, two: {scopes: [], subjects: [a]}}",
+            "the subject 'a' is given twice",
+        ),
         ("agents: !!python/object/apply:os.system [true]", "line 1"),
     ],
 )
@@ -86,6 +107,25 @@ def test_what_has_no_meaning_is_refused_with_a_line_that_says_where(tmp_path: Pa
         read_agents(file)
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_file_in_another_encoding_leaves_the_last_good_one_in_force(file: Path, clock: ManualClock):
+    agents = Agents(file, clock=clock)
+    file.write_bytes(b"agents: {one: {scopes: ['\xff']}}")
+    os.utime(file, ns=(1, 1))
+    clock.advance(LOOK_AGAIN)
+    assert set(agents.current.agents) == {"one"}
+    assert agents.fault == f"{file}: is not YAML."
+
+
+def test_the_reference_in_the_documentation_names_every_key_and_its_example_is_good(tmp_path: Path):
+    text = (Path(__file__).parents[3] / "docs" / "identity.md").read_text()
+    reference = text[text.index("| key of an agent") : text.index("Beside `agents`")].strip()
+    named = {key for row in reference.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(Agent.model_fields)
+    file = tmp_path / "agents.yaml"
+    file.write_text(text[text.index("```yaml") + 8 : text.index("```\n", text.index("```yaml") + 8)])
+    assert set(read_agents(file).agents) == {"support", "reporting"}
 
 
 def test_a_key_is_one_agents(tmp_path: Path):

@@ -14,6 +14,7 @@ from mcp.server.mcpserver import Context, Resolve
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
 from tests.foundation import Records, foundation
+from tests.watched import WatchedClient
 
 from backoffice_shared.envelope import Listing
 from backoffice_shared.mcp.domain import Domain, Reachable
@@ -157,8 +158,9 @@ async def till(
     """`given` is for `foundation`, when none is given."""
     on, drawer = on or foundation(**given), drawer or Drawer()
     assert isinstance(on.audit, Records)
-    async with Client(till_server(drawer, on)) as client:
+    async with WatchedClient(till_server(drawer, on), audit=on.audit) as client:
         yield Till(client, drawer, on.audit, on, who)
+    on.audit.must_have_every_call()
 
 
 def caller(agent: str = "", *, subject: str = "s", scopes: frozenset[str] | None = None) -> Principal:

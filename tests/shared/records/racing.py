@@ -22,12 +22,12 @@ async def main(place: str, scope: str, act: str) -> None:
     records = StoredRecords(database)
     if act == "hang":
         assert isinstance(await records.claim(scope, "key", "f", lease=LEASE), Claim)
-        print("claimed", flush=True)  # noqa: T201
+        print("claimed", flush=True)
         await asyncio.sleep(60)
     sys.stdin.readline()  # when both are ready
     for key in KEYS:
         if isinstance(await records.claim(scope, key, "f", lease=60), Claim):
-            print(key, flush=True)  # noqa: T201
+            print(key, flush=True)
     await database.aclose()
 
 

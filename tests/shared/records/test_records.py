@@ -252,5 +252,5 @@ async def test_nothing_is_claimed_while_postgresql_does_not_answer_and_no_thread
 
 async def test_nothing_is_claimed_when_there_is_no_place_for_the_file() -> None:
     records = StoredRecords(SqliteDatabase("/dev/null/backoffice.db"))
-    with pytest.raises(BackendUnavailable, match="/dev/null/backoffice.db cannot be used"):
+    with pytest.raises(BackendUnavailable, match=r"/dev/null/backoffice\.db cannot be used"):
         await claim(records)

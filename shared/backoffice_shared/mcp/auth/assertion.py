@@ -1,7 +1,7 @@
 """The platform's word, signed and short-lived, for who is calling: a JWT (RFC 7519) with one audience.
 
-It carries the real caller's subject, client, agent and scopes, and names the platform as the one who acts for them
-(`act`, RFC 8693 §4.1). It is never a caller's own token passed on.
+It carries the real caller's subject, client, agent, scopes and data filter, and names the platform as the one who
+acts for them (`act`, RFC 8693 §4.1). It is never a caller's own token passed on.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Signer:
 
     def _claims(self, who: Principal, audience: str) -> dict[str, Any]:
         now = int(self._now().timestamp())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": PLATFORM,
             "aud": audience,
             "sub": who.subject,
@@ -79,7 +79,11 @@ class Signer:
             "exp": now + LIFE,
             "jti": secrets.token_hex(8),
         }
-        return claims if who.scopes is None else {**claims, "scope": " ".join(sorted(who.scopes))}
+        if who.scopes is not None:
+            claims["scope"] = " ".join(sorted(who.scopes))
+        if who.systems is not None:
+            claims["systems"] = sorted(who.systems)
+        return claims
 
 
 class Assertions:
@@ -154,6 +158,7 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         issuer=text(claims, "caller_iss"),
         agent=text(claims, "agent"),
         scopes=scopes(claims, "scope"),
+        systems=scopes(claims, "systems"),
         via=PLATFORM,
     )
 

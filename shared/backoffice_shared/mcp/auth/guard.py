@@ -6,6 +6,7 @@ behind would make of it: a route that is added there is closed until it is named
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -27,6 +28,11 @@ OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 MissingScopes = Callable[[Principal, str], frozenset[str]]
 """What a principal lacks to use the tool of this name, and could be granted."""
 
+Refused = Callable[[str, str, Principal | None], None]
+"""Told why a request was refused, for which tool, and whose it was, when that is known."""
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # RFC 6749 §3.3: what else is in one would break the header that names it
+
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -43,7 +49,7 @@ class Resource:
     @property
     def scope(self) -> str:
         """All that can be asked of an authorization server, as a challenge names it."""
-        return " ".join(sorted(self.scopes())) if self.issuers else ""
+        return _named(self.scopes()) if self.issuers else ""
 
     @property
     def metadata_url(self) -> str | None:
@@ -57,14 +63,14 @@ class Resource:
         return {
             "resource": self.url,
             "authorization_servers": list(self.issuers),
-            "scopes_supported": sorted(self.scopes()),
+            "scopes_supported": _named(self.scopes()).split(),
             "bearer_methods_supported": ["header"],
             "resource_name": self.name,
         }
 
 
 class Guard:
-    """ASGI middleware. `refused` is told why a request was, and for which tool, for the metrics and the log."""
+    """ASGI middleware."""
 
     def __init__(
         self,
@@ -74,7 +80,7 @@ class Guard:
         verifier: Verifier,
         resource: Resource,
         missing: MissingScopes,
-        refused: Callable[[str, str], None],
+        refused: Refused,
         open_paths: frozenset[str] = OPEN,
     ) -> None:
         self._app = app
@@ -103,11 +109,11 @@ class Guard:
         who = None if credential is None else await self._verifier.verify(credential)
         tool = request.headers.get("mcp-name", "") if request.headers.get("mcp-method") == "tools/call" else ""
         if who is None:
-            self._refused(fault or ("no_credential" if credential is None else "invalid_token"), tool)
+            self._refused(fault or ("no_credential" if credential is None else "invalid_token"), tool, None)
             await self._unauthorized(credential, fault)(request.scope, receive, send)
             return
         if tool and (missing := self._missing(who, tool)):
-            self._refused("insufficient_scope", tool)
+            self._refused("insufficient_scope", tool, who)
             await self._insufficient(missing)(request.scope, receive, send)
             return
         user = _user(who)
@@ -136,7 +142,7 @@ class Guard:
         return self._challenge(401, "invalid_token", sentence, scope=self._resource.scope)
 
     def _insufficient(self, missing: frozenset[str]) -> Response:
-        needed = " ".join(sorted(missing))
+        needed = _named(missing)
         return self._challenge(403, "insufficient_scope", f"This needs the scope {needed}.", scope=needed)
 
     def _challenge(self, status: int, error: str | None, description: str, *, scope: str = "") -> Response:
@@ -157,6 +163,10 @@ def _credential(request: Request) -> tuple[str | None, str | None]:
         return None, None
     scheme, _, credential = sent[0].partition(" ")
     return (credential.strip() or None, None) if scheme.lower() == "bearer" else (None, None)
+
+
+def _named(scopes: Iterable[str]) -> str:
+    return " ".join(sorted(scope for scope in scopes if _SCOPE.fullmatch(scope)))
 
 
 def _user(who: Principal) -> AuthenticatedUser:

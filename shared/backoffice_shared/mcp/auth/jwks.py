@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.errors import BackendUnavailable, BackofficeError, InvalidInput
@@ -47,12 +49,15 @@ class PublishedKey:
 
 
 class IssuerKeys:
-    """Raises InvalidInput when the keys would come over a connection that anybody on the way could change."""
+    """`transport` is opened for each fetch: there is one in minutes, and no connection is worth keeping for it.
+
+    Raises InvalidInput when the keys would come over a connection that anybody on the way could change.
+    """
 
     def __init__(
         self,
         issuer: str,
-        transport: httpx.AsyncBaseTransport,
+        transport: Callable[[], httpx.AsyncBaseTransport],
         *,
         jwks_url: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
@@ -60,7 +65,7 @@ class IssuerKeys:
         if not _is_safe(asked := jwks_url or issuer):
             raise InvalidInput("", f"the keys of tokens must come over https, not from {asked}")
         self._issuer = issuer
-        self._network = Network(transport, _TITLE, largest=LARGEST)
+        self._transport = transport
         self._jwks_url = jwks_url
         self._clock = clock
         self._keys: dict[str, PublishedKey] = {}
@@ -87,10 +92,13 @@ class IssuerKeys:
         found = self._keys.get(kid)
         return found.key if found is not None and found.serves(algorithm) else None
 
-    async def aclose(self) -> None:
-        if self._asking is not None:
-            self._asking.cancel()
-        await self._network.aclose()
+    async def known(self) -> bool:
+        """Whether tokens can be checked. Asks by itself when no key was ever had: no token comes to who is not ready."""
+        if self._fetched_at == float("-inf"):
+            self._look(self._clock.now())
+            if self._asking is not None:
+                await asyncio.shield(self._asking)
+        return self._clock.now() - self._fetched_at <= STALE_FOR
 
     def _look(self, now: float) -> None:
         """Ask, unless that is under way, or was done a moment ago."""
@@ -104,35 +112,39 @@ class IssuerKeys:
         self._asking = None
 
     async def _fetch(self) -> None:
+        network = Network(self._transport(), _TITLE, largest=LARGEST)
         try:
-            self._keys = _keys(await self._get(self._jwks_url or await self._discover()))
+            self._keys = _keys(await _get(network, self._jwks_url or await self._discover(network)))
         except (httpx.HTTPError, httpx.InvalidURL, BackofficeError, ValueError, RecursionError) as error:
             self._failing = True
             why = error if isinstance(error, BackofficeError) else type(error).__name__
             log.warning("the keys of %s cannot be fetched: %s", self._issuer, why)
             return
+        finally:
+            await network.aclose()
         self._failing, self._fetched_at = False, self._clock.now()
         if not self._keys:
             log.warning("%s publishes no key that could be used", self._issuer)
 
-    async def _discover(self) -> str:
+    async def _discover(self, network: Network) -> str:
         """Where the keys are, as the issuer's own metadata says."""
         for url in _metadata_urls(self._issuer):
             try:
-                metadata = await self._get(url)
+                metadata = await _get(network, url)
             except (httpx.HTTPError, BackofficeError, ValueError, RecursionError):
                 continue
             if metadata.get("issuer") == self._issuer and _is_safe(found := str(metadata.get("jwks_uri", ""))):
                 return found
         raise BackendUnavailable(_TITLE, "has no metadata, under the issuer's exact name, that says where its keys are")
 
-    async def _get(self, url: str) -> dict[str, Any]:
-        request = httpx.Request("GET", url, headers={"Accept": "application/json"})
-        request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
-        response = await self._network.handle_async_request(request)
-        if response.status_code != 200:
-            raise BackendUnavailable(_TITLE, f"answered {response.status_code}")
-        return obj(parse(response.content))
+
+async def _get(network: Network, url: str) -> dict[str, Any]:
+    request = httpx.Request("GET", url, headers={"Accept": "application/json"})
+    request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT)
+    response = await network.handle_async_request(request)
+    if response.status_code != 200:
+        raise BackendUnavailable(_TITLE, f"answered {response.status_code}")
+    return obj(parse(response.content))
 
 
 def _metadata_urls(issuer: str) -> list[str]:
@@ -164,12 +176,17 @@ def _keys(published: dict[str, Any]) -> dict[str, PublishedKey]:
             continue
         try:
             found[kid] = PublishedKey(jwt.PyJWK(wire).key, family, algorithm)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
+        except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError, AttributeError):
             continue
     return found
 
 
 def _is_safe(url: str) -> bool:
     """Keys decide who is let in: they come over TLS, or from this very machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1"))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.scheme == "http":
+        return parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return parts.scheme == "https" and bool(parts.hostname)

@@ -13,13 +13,13 @@ from backoffice_shared.mcp.auth.assertion import Assertions
 from backoffice_shared.mcp.auth.jwks import IssuerKeys
 from backoffice_shared.mcp.auth.keys import ApiKeys
 from backoffice_shared.mcp.auth.tokens import AccessTokens
-from backoffice_shared.mcp.auth.verifier import ByKind, Verifier
+from backoffice_shared.mcp.auth.verifier import ByKind
 from backoffice_shared.settings import Settings
 
 
 def verifier_of(
     settings: Settings, access: Access, audience: str, *, transport: Callable[[], httpx.AsyncBaseTransport] = wire
-) -> Verifier | None:
+) -> ByKind | None:
     """What the settings accept; None when they accept no credential, so that callers stay unidentified.
 
     `audience` is this server's name, for the platform's assertions.
@@ -27,17 +27,19 @@ def verifier_of(
     Raises:
         InvalidInput: the settings would accept what was meant for another server, or contradict themselves.
     """
-    tokens = None if settings.oauth_issuer is None else _tokens(settings, settings.oauth_issuer, transport())
+    tokens = None if settings.oauth_issuer is None else _tokens(settings, settings.oauth_issuer, transport)
     agents = access.agents
     keys = None if agents is None or not agents.has_keys else ApiKeys(agents.keys)
     trusted = settings.trusted_platform_key
     assertions = None if trusted is None else Assertions(trusted, audience)
     if tokens is None and keys is None and assertions is None:
         return None
-    return ByKind(tokens=tokens, keys=keys, assertions=assertions)
+    if tokens is None:
+        return ByKind(keys=keys, assertions=assertions)
+    return ByKind(tokens=tokens, keys=keys, assertions=assertions, ready=tokens.ready)
 
 
-def _tokens(settings: Settings, issuer: str, transport: httpx.AsyncBaseTransport) -> AccessTokens:
+def _tokens(settings: Settings, issuer: str, transport: Callable[[], httpx.AsyncBaseTransport]) -> AccessTokens:
     audience = settings.oauth_audience or settings.public_url
     if not audience:
         raise InvalidInput(

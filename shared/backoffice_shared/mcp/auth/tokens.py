@@ -69,6 +69,10 @@ class AccessTokens:
         self._good[digest] = (who, min(now + REMEMBERED, until))
         return who
 
+    async def ready(self) -> bool:
+        """Whether there is something to check tokens against."""
+        return await self._keys.known()
+
     async def _claims(self, credential: str) -> dict[str, Any]:
         header = header_of(credential)
         algorithm, kind = text(header, "alg"), text(header, "typ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import jwt
@@ -21,12 +21,25 @@ class Verifier(Protocol):
         ...
 
 
+async def _always() -> bool:
+    return True
+
+
 class ByKind:
-    """The one verifier that a credential is for, by its shape. What no verifier is configured for is refused."""
+    """The one verifier that a credential is for, by its shape. What no verifier is configured for is refused.
+
+    `ready` tells whether they have what they need to verify anything.
+    """
 
     def __init__(
-        self, *, tokens: Verifier | None = None, keys: Verifier | None = None, assertions: Verifier | None = None
+        self,
+        *,
+        tokens: Verifier | None = None,
+        keys: Verifier | None = None,
+        assertions: Verifier | None = None,
+        ready: Callable[[], Awaitable[bool]] = _always,
     ) -> None:
+        self.ready = ready
         self._tokens = tokens
         self._keys = keys
         self._assertions = assertions
