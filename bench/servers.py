@@ -94,7 +94,7 @@ async def remote_invoice(invoice_id: InvoiceId, ledger: Annotated[_Ledger, Resol
     return await ledger.invoice(invoice_id)
 
 
-_LEDGER = Backend(
+LEDGER = Backend(
     name="ledger",
     title="Ledger",
     base_url="",
@@ -110,7 +110,7 @@ def _domain(target: str) -> AnyServer:
     def assemble(clients: Mapping[str, BackendClient], _settings: Settings) -> object:
         return _Ledger(clients["ledger"])
 
-    vendor = Vendor(_LEDGER, no_sandbox, frozenset())
+    vendor = Vendor(LEDGER, no_sandbox, frozenset())
     credentials = EnvironmentCredentials({"ledger_access_token": "x"})
     reachable = Reachable(reached=[Reach(vendor, target, credentials, wire)])
     domain = Domain("bench", "Bench", "", (local_invoice, remote_invoice), (vendor,), assemble)

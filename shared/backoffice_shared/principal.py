@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 AuthKind = Literal["none", "oauth", "api_key", "assertion"]
@@ -39,8 +40,7 @@ class Principal:
     @property
     def key(self) -> str:
         """The same for the same principal on every replica, and for no other: for limits, caches and keys."""
-        parts = (self.issuer, self.subject, self.client, self.agent)
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+        return _key(self.issuer, self.subject, self.client, self.agent)
 
     @property
     def actor(self) -> dict[str, str | None]:
@@ -56,6 +56,11 @@ class Principal:
     def sees(self, backend: str) -> bool:
         """May they see this backend's data?"""
         return self.systems is None or backend in self.systems
+
+
+@lru_cache(maxsize=10_000)
+def _key(*parts: str) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 LOCAL = Principal("local", "none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
@@ -32,29 +32,31 @@ class Limited:
         self._elsewhere = elsewhere
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
-        asked = {} if self._elsewhere(params.name) else self._asked(principal(), params.name)
+        asked = [] if self._elsewhere(params.name) else self._asked(principal(), params.name)
         if not asked:
             return await call_next(ctx)
-        verdict = await self._limits.take(list(asked))
+        verdict = await self._limits.take([ask for ask, _ in asked])
         if verdict.refused_by is None:
             return await call_next(ctx)
-        whose = list(asked.values())[verdict.refused_by]
+        _, whose = asked[verdict.refused_by]
         denied(f"rate of {whose}")
         RATE_LIMITED.labels(self._server, whose).inc()
         return refused(RateLimited("", _SENTENCES[whose], retry_after=verdict.retry_after))
 
-    def _asked(self, who: Principal, tool: str) -> dict[Ask, str]:
+    def _asked(self, who: Principal, tool: str) -> list[tuple[Ask, str]]:
         """Every limit that this call falls under, and whose it is."""
         agent = self._access.policy(who)
         if agent is None:
-            return {}
-        asked = _keyed(f"{who.key}:{tool}", agent.tool_rates.get(tool, ()), "tool")
-        asked |= _keyed(who.key, agent.rate, "agent")
-        return asked | _keyed("all", self._access.shared_rate(), "all")
+            return []
+        return [
+            *_keyed(f"{who.key}:{tool}", agent.tool_rates.get(tool, ()), "tool"),
+            *_keyed(who.key, agent.rate, "agent"),
+            *_keyed("all", self._access.shared_rate(), "all"),
+        ]
 
 
-def _keyed(key: str, limits: tuple[Limit, ...], whose: str) -> dict[Ask, str]:
-    return {Ask(f"{key}:{limit.seconds:g}", limit): whose for limit in limits}
+def _keyed(key: str, limits: tuple[Limit, ...], whose: str) -> Iterator[tuple[Ask, str]]:
+    return ((Ask(f"{key}:{limit.seconds:g}", limit), whose) for limit in limits)
 
 
 _SENTENCES = {

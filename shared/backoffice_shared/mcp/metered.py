@@ -7,7 +7,7 @@ happened is not. How many records a read gave is known only afterwards, so the l
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
@@ -57,9 +57,9 @@ class Metered:
 
     def _asked(self, quotas: DayQuotas, tool: ToolFacts, arguments: Arguments) -> dict[str, Quota]:
         """By what they are of: "calls", "records_read", "records_changed", "EUR"."""
-        midnight = self._now().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-        ends_in = (midnight - self._now()).total_seconds()
-        day = f"{principal().key}:{midnight:%Y%m%d}"
+        now = self._now()
+        ends_in = 86_400.0 - (now.hour * 3600 + now.minute * 60 + now.second)
+        day = f"{principal().key}:{now.date().isoformat()}"
         asked: dict[str, Quota] = {}
         for kind, amount, most in (
             ("calls", 1, quotas.calls),
@@ -69,7 +69,7 @@ class Metered:
             if most is not None and amount:
                 asked[kind] = Quota(f"{day}:{kind}", amount, most, ends_in)
         money = None if tool.spends is None else tool.spends(arguments)
-        if money is not None and quotas.money is not None:
+        if money is not None and money.amount > 0 and quotas.money is not None:
             most = quotas.money.get(money.currency, 0)
             asked[money.currency] = Quota(f"{day}:{money.currency}", money.amount, most, ends_in, strict=True)
         return asked
