@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.canaries import WATCH
 
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.errors import BackendUnavailable
@@ -20,27 +23,37 @@ from backoffice_shared.state.stored import StoredRecords
 
 
 class Records:
-    """An audit that a test can look at, and break."""
+    """An audit that a test can look at, and break. `calls` is how many a WatchedClient has made that must be in it."""
 
     def __init__(self) -> None:
         self.written: list[dict[str, Any]] = []
+        self.calls = 0
         self.full = False
         self.broken = False
 
     def record(self, fields: Mapping[str, Any]) -> None:
-        self.written.append(dict(fields))
+        self._write(fields)
 
     async def intent(self, fields: Mapping[str, Any]) -> None:
         if self.broken:
             raise BackendUnavailable("", "the audit cannot be kept")
-        self.written.append(dict(fields))
+        self._write(fields)
 
     def digest(self, text: str) -> str:
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def told(self, *names: str) -> list[tuple[Any, ...]]:
         """These fields of every record."""
         return [tuple(record.get(name) for name in names) for record in self.written]
+
+    def must_have_every_call(self) -> None:
+        """Each exactly once, whatever became of it."""
+        ended = [record for record in self.written if record["event"] != "tool.intent"]
+        assert len(ended) == self.calls, f"{len(ended)} records of {self.calls} calls"
+
+    def _write(self, fields: Mapping[str, Any]) -> None:
+        WATCH.saw("the audit", json.dumps(fields))
+        self.written.append(dict(fields))
 
 
 def embedded_state(clock: Clock = SYSTEM_CLOCK) -> State:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mcp.client import Client
 from mcp_types import CallToolResult, TextContent
+from pydantic import SecretStr
+from tests.canaries import canary
 from tests.foundation import Records, foundation
+from tests.watched import WatchedClient
 
 from backoffice_customer.server import SERVER
+from backoffice_shared.backend import Rate, no_allowance
 from backoffice_shared.jsonvalues import obj
-from backoffice_shared.mcp.domain import sandboxed
+from backoffice_shared.mcp.domain import Reach, Reachable, sandboxed
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Faults, VendorSandbox
@@ -51,15 +56,31 @@ def said(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+def unhurried(reachable: Reachable) -> Reachable:
+    """The same vendors, but as if their limits were out of reach."""
+    rate = Rate(requests=1e6, seconds=1, burst=1e6)
+
+    def changed(reach: Reach) -> Reach:
+        backend = replace(reach.vendor.backend, rate=rate, allowance=no_allowance)
+        return replace(reach, vendor=replace(reach.vendor, backend=backend))
+
+    return replace(reachable, reached=[changed(reach) for reach in reachable.reached])
+
+
 @asynccontextmanager
 async def office(
-    *, customers: int = 50, seed: int = 7, audit: Records | None = None, **settings: Any
+    *, customers: int = 50, seed: int = 7, audit: Records | None = None, hurried: bool = True, **settings: Any
 ) -> AsyncGenerator[Office]:
     company = Company(seed=seed, customers=customers)
     sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
     audit = audit or Records()
+    reachable = sandboxed(SERVER, sandboxes)
     server = domain_server(
-        SERVER, sandboxed(SERVER, sandboxes), Settings(log_level="ERROR", **settings), foundation(audit=audit)
+        SERVER,
+        reachable if hurried else unhurried(reachable),
+        Settings(log_level="ERROR", cursor_key=SecretStr(canary("cursors")), **settings),
+        foundation(audit=audit),
     )
-    async with Client(server) as client:
+    async with WatchedClient(server, audit=audit) as client:
         yield Office(client, company, sandboxes, audit)
+    audit.must_have_every_call()
