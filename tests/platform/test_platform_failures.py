@@ -284,6 +284,7 @@ async def test_events_without_end_are_not_kept() -> None:
             yield b"data: "
             while True:
                 yield b"x" * 65_536
+                await asyncio.sleep(0)  # so that the server can see its caller go
 
         return StreamingResponse(one_line(), media_type="text/event-stream")
 

@@ -27,6 +27,7 @@ from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.opening import founded
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.serving import AnyServer
+from backoffice_shared.settings import Settings
 from backoffice_shared.state.limits import Ask, Limit
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.quotas import Quota
@@ -42,7 +43,7 @@ AGENT = "agents: {support: {local: true, scopes: [customer:read]}}"
 async def replicas(count: int = 2, **given: object) -> AsyncGenerator[list[Foundation]]:
     """What processes with these settings stand on."""
     async with AsyncExitStack() as stack:
-        configured = settings(replicas=count, **given)
+        configured = Settings.model_validate({"replicas": count, **given})
         yield [await stack.enter_async_context(founded(configured, "customer", sandboxed=True)) for _ in range(count)]
 
 
