@@ -33,7 +33,7 @@ test: .venv/.dev ## run the tests
 	@$(BIN)/python -m pytest -n auto $(ARGS)
 
 soak: .venv/.dev ## run the whole of what the tests take a sample of
-	@$(BIN)/python -m pytest --soak tests/customer/test_scale.py --durations=5 $(ARGS)
+	@$(BIN)/python -m pytest --soak -s --durations=10 $(ARGS)
 
 check: .venv/.dev ## lint, types, import contracts, lock
 	@$(BIN)/ruff format --check .

@@ -20,6 +20,14 @@ def pytest_configure() -> None:
     watch_process()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --soak, only the tests that otherwise take a sample."""
+    if config.getoption("--soak"):
+        takes_a_sample = [item for item in items if "soak" in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=[item for item in items if item not in takes_a_sample])
+        items[:] = takes_a_sample
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
@@ -37,6 +45,12 @@ def nothing_is_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Generato
     yield
     watch_what_is_left(tmp_path_factory.getbasetemp())
     assert not (escaped := WATCH.taken()), "\n".join(escaped)
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether to take the whole, not a sample."""
+    return bool(request.config.getoption("--soak"))
 
 
 @pytest.fixture(scope="session")

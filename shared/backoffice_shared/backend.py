@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
@@ -41,14 +41,17 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """Where `client_id` and `client_secret` are exchanged for an access token (RFC 6749 §4.4).
+    """Where `client_id` and `client_secret` are exchanged for an access token, alone (RFC 6749 §4.4) or with a refresh
+    token that each exchange replaces (§6).
 
-    The request is a form, as the RFC has it, or JSON where the vendor wants that.
+    `path` is one at the vendor's `base_url`, or a whole URL. The request is a form, as the RFC has it, or JSON where the
+    vendor wants that.
     """
 
     path: str
     scope: str = ""
     json: bool = False
+    grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
 
 
 def by_status(response: httpx.Response) -> Failure | None:
@@ -94,7 +97,7 @@ class Backend:
 
     `name` is what ids and `sources[]` carry, `title` what sentences say. `base_url` may hold `{option}`s
     (`https://{subdomain}.zendesk.com`), which `options` names. `credentials` lists the sets of secret
-    fields that each suffice, best first.
+    fields that each suffice, best first. `key_lasts` is for how many seconds the vendor remembers an idempotency key.
     """
 
     name: str
@@ -109,5 +112,6 @@ class Backend:
     rate: Rate = Rate(requests=100, seconds=10, burst=20)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     idempotency_header: str | None = None
+    key_lasts: float = 86_400.0
     replayed: Callable[[httpx.Response], bool] = never_replayed
     timeout: float = 10.0

@@ -70,6 +70,40 @@ class Settings(BaseSettings):
     """Where vendors' secrets come from; without it, files when `secrets_dir` is given, else the environment."""
     secrets_dir: Path | None = None
     """Mounted secrets: `<secrets_dir>/<vendor>/<field>`."""
+    secrets_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9/_-]*$")] = "backoffice"
+    """What the names of our secrets begin with at AWS (`backoffice/zendesk`), Google and Azure (`backoffice-zendesk`)."""
+    vault_addr: str | None = None
+    """`https://vault.example.com:8200`, of Vault or OpenBao."""
+    vault_namespace: str | None = None
+    vault_cacert: Path | None = None
+    """The authority that signed Vault's certificate (PEM), when it is not one that the system knows."""
+    vault_auth: Literal["token", "approle", "kubernetes", "jwt"] = "token"
+    """How this process proves to Vault who it is."""
+    vault_auth_mount: str | None = None
+    """Where that method is mounted, when it is not at its own name."""
+    vault_role: str | None = None
+    """Kubernetes, JWT: the role to log in as."""
+    vault_role_id: str | None = None
+    vault_secret_id: SecretStr | None = None
+    vault_secret_id_file: Path | None = None
+    """AppRole's secret id; a file is read with every login."""
+    vault_wrapped_secret_id_file: Path | None = None
+    """A file with the wrapping token of AppRole's secret id, which can be opened once."""
+    vault_token: SecretStr | None = None
+    vault_token_file: Path | None = None
+    vault_jwt_file: Path | None = None
+    """Kubernetes, JWT: the token that proves it; for Kubernetes, by default the service account's."""
+    vault_mount: str = "secret"
+    """Where the KV version 2 engine is mounted."""
+    vault_prefix: str = "backoffice"
+    """Below it: `secret/backoffice/zendesk` holds Zendesk's fields."""
+    vault_dynamic: Annotated[tuple[str, ...], NoDecode] = ()
+    """Vendors whose credentials Vault makes on demand: `warehouse=database/creds/reader`."""
+    aws_region: str | None = None
+    """Of AWS Secrets Manager, when the environment does not name one."""
+    gcp_project: str | None = None
+    azure_vault_url: str | None = None
+    """`https://acme.vault.azure.net`."""
 
     # State
     state_dir: Path | None = None
@@ -98,7 +132,14 @@ class Settings(BaseSettings):
     """`http://collector:4318`: where traces go."""
 
     @field_validator(
-        "allowed_hosts", "allowed_origins", "oauth_algorithms", "toolsets", "tools", "exclude_tools", mode="before"
+        "allowed_hosts",
+        "allowed_origins",
+        "oauth_algorithms",
+        "toolsets",
+        "tools",
+        "exclude_tools",
+        "vault_dynamic",
+        mode="before",
     )
     @classmethod
     def _listed(cls, value: object) -> object:

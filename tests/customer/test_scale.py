@@ -23,8 +23,8 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def test_every_answer_fits_however_large_the_company_is(request: pytest.FixtureRequest):
-    customers = 100_000 if request.config.getoption("--soak") else 2_000
+async def test_every_answer_fits_however_large_the_company_is(soak: bool):
+    customers = 100_000 if soak else 2_000
     async with office(customers=customers, deadline=120) as at:
         for tool, arguments in QUESTIONS:
             result = await at.call(tool, **arguments)

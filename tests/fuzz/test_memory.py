@@ -15,8 +15,8 @@ ROOM = 16_000_000  # bytes: the caches of SQLite and of the allocator
 
 
 @pytest.mark.timeout(3_600)
-def test_memory_is_flat(tmp_path: Path, request: pytest.FixtureRequest):
-    calls = WHOLE if request.config.getoption("--soak") else SAMPLE
+def test_memory_is_flat(tmp_path: Path, soak: bool):
+    calls = WHOLE if soak else SAMPLE
     command = [sys.executable, "-m", "tests.fuzz.enduring", str(calls), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
     assert done.returncode == 0, done.stderr[-2_000:]

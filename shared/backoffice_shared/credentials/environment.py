@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import SecretStr
 
 from backoffice_shared.credentials.source import Credential
+from backoffice_shared.settings import PREFIX
 
 
 class EnvironmentCredentials:
@@ -26,3 +27,9 @@ class EnvironmentCredentials:
 
     async def refresh(self, vendor: str, *, rejected: str) -> Credential:  # noqa: ARG002 - nothing newer can exist
         return await self.read(vendor)
+
+    def where(self, vendor: str, field: str) -> str:
+        return f"{PREFIX}{vendor}_{field}".upper()
+
+    async def aclose(self) -> None:
+        """Nothing is held."""

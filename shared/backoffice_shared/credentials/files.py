@@ -50,3 +50,9 @@ class FileCredentials:
         again = Credential(fields, f"{renewed.version}/{self._reread}")
         self._read[vendor] = (self._read[vendor][0], again)
         return again
+
+    def where(self, vendor: str, field: str) -> str:
+        return str(self._directory / vendor / field)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pydantic import BaseModel, Field
 
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
-from backoffice_shared.credentials.source import Credential, CredentialSource
+from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
 
 
 class TokenAnswer(BaseModel):
-    """The token endpoint's answer, RFC 6749 §5.1. `expires_in` is in seconds."""
+    """The token endpoint's answer, RFC 6749 §5.1. `expires_in` is in seconds.
 
-    access_token: str = Field(min_length=1)
+    `refresh_token` takes the place of the one that was used, when there is one.
+    """
+
+    access_token: str = Field(min_length=1, repr=False)
     expires_in: float = Field(default=1800, gt=0)
+    refresh_token: str | None = Field(default=None, min_length=1, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,14 @@ class ClientCredentials:
         self._granted = 0
 
     async def read(self, vendor: str) -> Credential:
-        return await self._token(await self._inner.read(vendor), rejected=None)
+        return await self._token(vendor, await self._inner.read(vendor), rejected=None)
 
     async def refresh(self, vendor: str, *, rejected: str) -> Credential:
         if self._held is None:
             return await self._inner.refresh(vendor, rejected=rejected)
-        return await self._token(await self._inner.read(vendor), rejected=rejected)
+        return await self._token(vendor, await self._inner.read(vendor), rejected=rejected)
 
-    async def _token(self, secret: Credential, *, rejected: str | None) -> Credential:
+    async def _token(self, vendor: str, secret: Credential, *, rejected: str | None) -> Credential:
         if "access_token" in secret or "client_secret" not in secret:
             return secret
         if (held := self._usable(secret, rejected)) is not None:
@@ -62,12 +66,22 @@ class ClientCredentials:
         async with self._lock:
             if (held := self._usable(secret, rejected)) is not None:
                 return held
-            answer = await self._exchange(secret)
+            secret, answer = await self._bought(vendor, secret)
             self._granted += 1
             token = secret.with_fields(f"{secret.version}/token-{self._granted}", access_token=answer.access_token)
             # At four fifths of its life, so that no request leaves with a token about to expire.
             self._held = _Held(token, secret.version, self._clock.now() + 0.8 * answer.expires_in)
             return token
+
+    async def _bought(self, vendor: str, secret: Credential) -> tuple[Credential, TokenAnswer]:
+        try:
+            return secret, await self._exchange(secret)
+        except MissingCredential:
+            # The vendor refused it: it may have been rotated since it was read.
+            renewed = await self._inner.refresh(vendor, rejected=secret.version)
+            if renewed.version == secret.version or "client_secret" not in renewed:
+                raise
+            return renewed, await self._exchange(renewed)
 
     def _usable(self, secret: Credential, rejected: str | None) -> Credential | None:
         held = self._held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 
+from backoffice_shared.account import used_secret
 from backoffice_shared.backend import Backend
 from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential
 from backoffice_shared.http.outcome import Outcome, of_response
@@ -27,6 +28,7 @@ class Authorized(httpx.AsyncBaseTransport):
         if not any(fields <= credential.keys() for fields in self._backend.credentials):
             best = ", ".join(sorted(self._backend.credentials[0]))
             raise MissingCredential(self._backend.title, f"has no credential configured; it needs {best}")
+        used_secret(self._backend.name, credential.version)
         plain = request.headers.copy()
         self._backend.authorize(request, credential)
         try:

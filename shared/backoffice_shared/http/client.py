@@ -19,15 +19,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 import httpx
 
+from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials
-from backoffice_shared.credentials.source import Credential, CredentialSource
+from backoffice_shared.credentials.refreshing import RefreshTokens
+from backoffice_shared.credentials.source import Credential, CredentialSource, Replaceable
 from backoffice_shared.errors import BackofficeError, InvalidInput, MalformedAnswer, OutcomeUnknown
 from backoffice_shared.http.authorized import Authorized
 from backoffice_shared.http.cached import Cached
@@ -40,7 +43,7 @@ from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.network import Network
 from backoffice_shared.http.paced import Paced
 from backoffice_shared.http.retrying import RetryBudget, Retrying
-from backoffice_shared.http.tokens import token_exchange
+from backoffice_shared.http.tokens import refresh_exchange, token_exchange
 from backoffice_shared.http.traced import Traced
 from backoffice_shared.http.translated import Translated
 from backoffice_shared.jsonvalues import canonical, parse
@@ -52,6 +55,8 @@ from backoffice_shared.state.turns import Turns
 T = TypeVar("T")
 
 Params = Mapping[str, str | int | bool | list[str]]
+
+_SKEW = timedelta(minutes=1)  # that clocks may differ
 
 # What a translation raises when the wire is not what the vendor's documentation says.
 _MISSHAPEN = (KeyError, IndexError, TypeError, ArithmeticError, ValueError, AttributeError, RecursionError)
@@ -129,8 +134,23 @@ class BackendClient:
         must_see(self.backend.name, self.backend.title)
         header = self.backend.idempotency_header
         call = Call(operation, reads=False, tags=frozenset(touches), key=key if header else None)
+        self._check_repetition(call)
         response = await self._send(call, method, path, params, json)
         return Written(self._translated(call, response, into), self.backend.replayed(response))
+
+    def _check_repetition(self, call: Call) -> None:
+        """What an earlier call may have done is done again only while the vendor would know it for the same."""
+        since = uncertain_since()
+        if since is None or (
+            call.key and datetime.now(UTC) - since < timedelta(seconds=self.backend.key_lasts) - _SKEW
+        ):
+            return
+        raise OutcomeUnknown(
+            self.backend.title,
+            f"an earlier call with this idempotency_key, at {since:%Y-%m-%d %H:%M} UTC, may have been carried out, and"
+            " would not be known for the same any more: nothing was sent",
+            hint="Look first whether it was. If not, use a new key",
+        )
 
     async def _send(self, call: Call, method: str, path: str, params: Params | None, json: object) -> httpx.Response:
         headers = {"Accept": "application/json", **self.backend.headers}
@@ -197,11 +217,8 @@ def connect(
     latencies = Latencies(clock)
     budget = RetryBudget(backend.name)
     network = Network(wire, backend.title)
-    tokens = credentials
-    if backend.token_endpoint is not None:
-        # Asking for a token changes nothing, so a passing fault of the endpoint is nobody's business.
-        asked_again = Retrying(network, backend, budget=budget, clock=clock)
-        tokens = ClientCredentials(credentials, token_exchange(backend, base_url, asked_again), clock=clock)
+    # A passing fault of a token endpoint is nobody's business, as far as asking again is harmless.
+    tokens = _tokens(backend, base_url, credentials, Retrying(network, backend, budget=budget, clock=clock), clock)
     stack: httpx.AsyncBaseTransport = Authorized(network, backend, tokens)
     stack = Traced(stack, backend, latencies=latencies, clock=clock)
     stack = Paced(stack, backend, turns=turns, clock=clock)
@@ -212,3 +229,16 @@ def connect(
     stack = Cached(stack, backend, shelf=shelf, clock=clock)
     stack = Translated(stack, backend)
     return BackendClient(backend, base_url, credentials, stack, guarded.health)
+
+
+def _tokens(
+    backend: Backend, base_url: str, credentials: CredentialSource, network: httpx.AsyncBaseTransport, clock: Clock
+) -> CredentialSource:
+    """What the vendor wants to be shown: the secret itself, or a token that it is exchanged for."""
+    if backend.token_endpoint is None:
+        return credentials
+    if backend.token_endpoint.grant == "client_credentials":
+        return ClientCredentials(credentials, token_exchange(backend, base_url, network), clock=clock)
+    if isinstance(credentials, Replaceable):
+        return RefreshTokens(credentials, refresh_exchange(backend, base_url, network), clock=clock)
+    return credentials  # where the next refresh token cannot be kept, only an access token will do

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx
 
-from backoffice_shared.backend import Backend
+from backoffice_shared.backend import Backend, TokenEndpoint
 from backoffice_shared.credentials.oauth import TokenAnswer
 from backoffice_shared.credentials.source import Credential, MissingCredential
 from backoffice_shared.errors import BackendUnavailable, DeadlineExceeded, MalformedAnswer, RateLimited
 from backoffice_shared.http.call import Call, attach
 
+Exchange = Callable[[Credential], Awaitable[TokenAnswer]]
 
-def token_exchange(
-    backend: Backend, base_url: str, network: httpx.AsyncBaseTransport
-) -> Callable[[Credential], Awaitable[TokenAnswer]]:
+
+def token_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
     """Client credentials for an access token, at the vendor's token endpoint (RFC 6749 §4.4.2)."""
-    endpoint = backend.token_endpoint
-    assert endpoint is not None  # noqa: S101 - only called for a backend that has one
-    url = base_url.rstrip("/") + endpoint.path
+    endpoint, url = _endpoint(backend, base_url)
 
     async def exchange(secret: Credential) -> TokenAnswer:
         form = {
@@ -31,27 +30,62 @@ def token_exchange(
         }
         body: dict[str, Any] = {"json": form} if endpoint.json else {"data": form}
         request = httpx.Request("POST", url, headers={"Accept": "application/json"}, **body)
-        try:
-            response = await network.handle_async_request(attach(request, Call("token.exchange", reads=True)))
-        except httpx.TimeoutException as error:
-            raise DeadlineExceeded(backend.title, "its token endpoint did not answer in time") from error
-        except httpx.TransportError as error:
-            # Whatever happened to the token, the request that needs it has not left.
-            raise BackendUnavailable(
-                backend.title, f"its token endpoint cannot be reached ({type(error).__name__})"
-            ) from error
-        if response.status_code == 429:
-            wait = response.headers.get("Retry-After", "")
-            raise RateLimited(
-                backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdecimal() else None
-            )
-        if response.status_code >= 500:
-            raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")
-        if response.status_code >= 400:
-            raise MissingCredential(backend.title, "refused the configured client_id and client_secret")
-        try:
-            return TokenAnswer.model_validate_json(response.content)
-        except ValueError as error:
-            raise MalformedAnswer(backend.title, "its token endpoint answered no token") from error
+        # Asking for a token changes nothing, so it may be repeated.
+        attach(request, Call("token.exchange", reads=True))
+        return await _answered(backend, network, request, "client_id and client_secret")
 
     return exchange
+
+
+def refresh_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
+    """A refresh token for an access token, and mostly for the next refresh token (RFC 6749 §6)."""
+    _, url = _endpoint(backend, base_url)
+
+    async def exchange(secret: Credential) -> TokenAnswer:
+        if missing := {"client_id", "client_secret", "refresh_token"} - secret.keys():
+            raise MissingCredential(backend.title, f"needs {', '.join(sorted(missing))} beside what is configured")
+        # Every server has to take the client's own credential like this, and some take it in no other way (§2.3.1).
+        client = httpx.BasicAuth(quote_plus(secret["client_id"]), quote_plus(secret["client_secret"]))
+        form = {"grant_type": "refresh_token", "refresh_token": secret["refresh_token"]}
+        request = httpx.Request("POST", url, headers={"Accept": "application/json"}, data=form)
+        request = next(client.auth_flow(request))
+        # It uses the refresh token up, and a second time would look like a theft.
+        attach(request, Call("token.exchange", reads=False))
+        return await _answered(backend, network, request, "client_id, client_secret and refresh_token")
+
+    return exchange
+
+
+def _endpoint(backend: Backend, base_url: str) -> tuple[TokenEndpoint, str]:
+    """The endpoint and its URL: a path at the vendor's address, or a whole URL where tokens come from elsewhere."""
+    endpoint = backend.token_endpoint
+    assert endpoint is not None  # noqa: S101 - only called for a backend that has one
+    return endpoint, endpoint.path if "://" in endpoint.path else base_url.rstrip("/") + endpoint.path
+
+
+async def _answered(
+    backend: Backend, network: httpx.AsyncBaseTransport, request: httpx.Request, proof: str
+) -> TokenAnswer:
+    try:
+        response = await network.handle_async_request(request)
+    except httpx.TimeoutException as error:
+        raise DeadlineExceeded(backend.title, "its token endpoint did not answer in time") from error
+    except httpx.TransportError as error:
+        # Whatever happened to the token, the request that needs it has not left.
+        raise BackendUnavailable(
+            backend.title, f"its token endpoint cannot be reached ({type(error).__name__})"
+        ) from error
+    if response.status_code == 429:
+        wait = response.headers.get("Retry-After", "")
+        raise RateLimited(
+            backend.title, "its token endpoint answered 429", retry_after=float(wait) if wait.isdecimal() else None
+        )
+    if response.status_code >= 500:
+        raise BackendUnavailable(backend.title, f"its token endpoint answered {response.status_code}")
+    if response.status_code >= 400:
+        raise MissingCredential(backend.title, f"refused the configured {proof}")
+    try:
+        return TokenAnswer.model_validate_json(response.content)
+    except ValueError:
+        # Its message shows what was answered.
+        raise MalformedAnswer(backend.title, "its token endpoint answered no token") from None

@@ -11,8 +11,8 @@ import httpx
 
 from backoffice_shared.backend import Backend
 from backoffice_shared.credentials.environment import EnvironmentCredentials
-from backoffice_shared.credentials.files import FileCredentials
-from backoffice_shared.credentials.source import CredentialSource
+from backoffice_shared.credentials.opened import open_source
+from backoffice_shared.credentials.source import CredentialSource, OpenedSource
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.http.network import wire
@@ -72,6 +72,8 @@ class Reachable:
     reached: Sequence[Reach] = ()
     missing: Sequence[Missing] = ()
     warnings: Sequence[str] = ()
+    source: OpenedSource | None = None
+    """Where the secrets come from, to be closed with the connections."""
 
     def tools(self, domain: Domain) -> list[ToolSpec]:
         """The tools that the vendors reached can serve."""
@@ -81,9 +83,19 @@ class Reachable:
     @asynccontextmanager
     async def connected(self, on: Foundation) -> AsyncGenerator[dict[str, BackendClient]]:
         async with AsyncExitStack() as stack:
+            if self.source is not None:
+                stack.push_async_callback(self.source.aclose)
             clients: dict[str, BackendClient] = {}
             for reach in self.reached:
-                client = connect(reach.vendor.backend, reach.over(), reach.credentials, base_url=reach.base_url)
+                client = connect(
+                    reach.vendor.backend,
+                    reach.over(),
+                    reach.credentials,
+                    base_url=reach.base_url,
+                    turns=on.state.turns,
+                    shelf=on.state.shelf,
+                    calm=lambda: on.load.calm,
+                )
                 stack.push_async_callback(client.aclose)
                 clients[reach.vendor.backend.name] = client
             yield clients
@@ -95,9 +107,15 @@ async def configured(domain: Domain, settings: Settings, environment: Mapping[st
     Raises:
         BackofficeError: something is configured that cannot be used.
     """
-    source: CredentialSource = (
-        EnvironmentCredentials(environment) if settings.secrets_dir is None else FileCredentials(settings.secrets_dir)
-    )
+    source = open_source(settings, _secrets(domain, environment))
+    async with AsyncExitStack() as unless_reached:
+        unless_reached.push_async_callback(source.aclose)
+        reachable = await _reachable(domain, source, environment)
+        unless_reached.pop_all()
+    return reachable
+
+
+async def _reachable(domain: Domain, source: OpenedSource, environment: Mapping[str, str]) -> Reachable:
     reached: list[Reach] = []
     missing: list[Missing] = []
     warnings: list[str] = []
@@ -108,14 +126,21 @@ async def configured(domain: Domain, settings: Settings, environment: Mapping[st
         options = {name: environment.get(f"{backend.name}_{name}", "") for name in backend.options}
         base_url = environment.get(f"{backend.name}_base_url", "")
         if usable is None or not (base_url or all(options.values())):
-            missing.append(Missing(vendor, _needs(backend, settings)))
+            missing.append(Missing(vendor, _needs(backend, source)))
             continue
         if base_url and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
             raise InvalidInput("", f"BACKOFFICE_{backend.name.upper()}_BASE_URL: {base_url!r} is not an http(s) URL")
         if usable in vendor.deprecated:
             warnings.append(f"{backend.title}: {vendor.deprecated[usable]}")
         reached.append(Reach(vendor, base_url or backend.base_url.format(**options), source, wire))
-    return Reachable(reached, missing, warnings)
+    return Reachable(reached, missing, warnings, source)
+
+
+def _secrets(domain: Domain, environment: Mapping[str, str]) -> dict[str, str]:
+    """Without the vendors' options and addresses, which are no secrets and may be shown."""
+    options = {f"{vendor.backend.name}_{name}" for vendor in domain.vendors for name in vendor.backend.options}
+    addresses = {f"{vendor.backend.name}_base_url" for vendor in domain.vendors}
+    return {name: value for name, value in environment.items() if name not in options | addresses}
 
 
 def sandboxed(domain: Domain, sandboxes: Mapping[str, VendorSandbox]) -> Reachable:
@@ -154,12 +179,8 @@ def _in_process(sandbox: VendorSandbox) -> Callable[[], httpx.AsyncBaseTransport
     return lambda: InProcess(sandbox)
 
 
-def _needs(backend: Backend, settings: Settings) -> str:
+def _needs(backend: Backend, source: OpenedSource) -> str:
     """How to configure the vendor: names only."""
-    best = sorted(backend.credentials[0])
     options = [f"BACKOFFICE_{backend.name}_{name}".upper() for name in backend.options]
-    if settings.secrets_dir is not None:
-        secrets = [str(settings.secrets_dir / backend.name / name) for name in best]
-    else:
-        secrets = [f"BACKOFFICE_{backend.name}_{name}".upper() for name in best]
+    secrets = [source.where(backend.name, field) for field in sorted(backend.credentials[0])]
     return ", ".join([*options, *secrets])

@@ -3,7 +3,7 @@
 The key belongs to the principal and the tool, and is bound to the arguments. What was answered is kept seven days,
 thirty where money moves; so is a final refusal. What failed in passing is not kept: the next call tries again. When
 it is unknown whether an earlier attempt was carried out, the next call repeats it with the same key, and the outbound
-stack refuses that once the vendor has forgotten the key.
+stack refuses that where the vendor knows no keys, or has forgotten this one.
 """
 
 from __future__ import annotations

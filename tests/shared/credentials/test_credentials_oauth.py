@@ -9,7 +9,7 @@ from tests.shared.acme import Secrets, credential
 from tests.shared.clocks import ManualClock
 
 from backoffice_shared.credentials.oauth import ClientCredentials, TokenAnswer
-from backoffice_shared.credentials.source import Credential
+from backoffice_shared.credentials.source import Credential, MissingCredential
 from backoffice_shared.errors import BackendUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +110,32 @@ async def test_a_refused_configured_token_is_read_anew(clock: ManualClock, endpo
     source = ClientCredentials(secrets, endpoint.exchange, clock=clock)
     await source.read("acme")
     assert (await source.refresh("acme", rejected="v1"))["access_token"] == "new"
+
+
+async def test_a_secret_that_was_rotated_and_is_refused_is_read_anew_before_the_call_fails(
+    clock: ManualClock,
+) -> None:
+    secrets = Secrets(SECRET, then=credential("v2", {**SECRET, "client_secret": "rotated"}))
+    asked: list[str] = []
+
+    async def exchange(secret: Credential) -> TokenAnswer:
+        asked.append(secret["client_secret"])
+        if secret["client_secret"] != "rotated":
+            raise MissingCredential("Acme", "refused the configured client_id and client_secret")
+        return TokenAnswer(access_token="t1")
+
+    source = ClientCredentials(secrets, exchange, clock=clock)
+    bought = await source.read("acme")
+    assert (bought["access_token"], bought.identity, asked) == ("t1", "v2", ["s3cret", "rotated"])
+    assert await source.read("acme") is bought
+
+
+async def test_a_secret_that_is_refused_and_is_the_newest_fails_the_call(clock: ManualClock) -> None:
+    async def exchange(_secret: Credential) -> TokenAnswer:
+        raise MissingCredential("Acme", "refused the configured client_id and client_secret")
+
+    with pytest.raises(MissingCredential):
+        await ClientCredentials(Secrets(SECRET), exchange, clock=clock).read("acme")
 
 
 async def test_a_rotated_secret_buys_a_token_of_its_own(clock: ManualClock, endpoint: Endpoint) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -22,6 +23,7 @@ from tests.shared.http.shelves import Storeroom
 from tests.shared.loopback import loopback, ok
 from tests.simulation import LoopClock, simulate
 
+from backoffice_shared.attempt import attempting
 from backoffice_shared.backend import Backend, TokenEndpoint
 from backoffice_shared.credentials.source import CredentialSource, MissingCredential
 from backoffice_shared.errors import (
@@ -119,6 +121,32 @@ async def test_a_write_says_when_the_vendor_had_seen_its_key_before(clock: Manua
     acme = client(inner, clock, backend)
     seen = [(await acme.write("things.add", "/things", into=len, key="k-1")).replayed for _ in range(2)]
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("honours", "ago", "repeated"),
+    [
+        (True, timedelta(minutes=10), True),
+        (True, timedelta(minutes=58), True),
+        (True, timedelta(minutes=60), False),
+        (False, timedelta(seconds=1), False),
+    ],
+    ids=["just now", "while it is remembered", "forgotten", "the vendor knows no keys"],
+)
+async def test_what_may_have_been_done_is_done_again_only_while_the_vendor_would_know_it(
+    clock: ManualClock, honours: bool, ago: timedelta, repeated: bool
+) -> None:
+    route, wire = scripted(httpx.Response(200, json={"id": "1", "name": "a"}))
+    backend = replace(ACME, key_lasts=3600, idempotency_header="Idempotency-Key" if honours else None)
+    acme = client(wire, clock, backend)
+    with attempting(datetime.now(UTC) - ago):
+        if repeated:
+            assert (await new_thing(acme, key="k")).name == "a"
+        else:
+            with pytest.raises(OutcomeUnknown, match=r"nothing was sent\. Look first whether it was") as raised:
+                await new_thing(acme, key="k")
+            assert raised.value.idempotency_key is None  # to repeat it with the same key would be refused again
+    assert len(requests(route)) == int(repeated)
 
 
 async def test_an_answer_without_a_body_is_none(clock: ManualClock) -> None:

@@ -72,11 +72,11 @@ async def main(valkey: str, postgres: str, replicas: int, seconds: float) -> Non
     records = StoredRecords(database)
     await records.claim("agent:refund", "a key of nobody else's", "f", lease=60)  # connected, and the schema is there
     async with Store(valkey, budget=PATIENT).running() as store:
-        print("ready", flush=True)  # noqa: T201
+        print("ready", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
         got = await race(store, records, replicas, seconds)
     await database.aclose()
-    print(json.dumps(asdict(got)), flush=True)  # noqa: T201
+    print(json.dumps(asdict(got)), flush=True)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ async def result(process: Process) -> dict[str, Any]:
 
 @pytest.mark.timeout(240)
 async def test_four_processes_share_one_limit_one_quota_of_money_and_one_key(
-    valkey: ValkeyServer, postgres: PostgresServer, request: pytest.FixtureRequest
+    valkey: ValkeyServer, postgres: PostgresServer, soak: bool
 ) -> None:
-    seconds = 30.0 if request.config.getoption("--soak") else 3.0
+    seconds = 30.0 if soak else 3.0
     database = postgres.new_database()
     replicas = [await start(valkey.url, database, seconds) for _ in range(PROCESSES)]
     got = await asyncio.gather(*(result(replica) for replica in replicas))
@@ -47,7 +47,7 @@ async def test_four_processes_share_one_limit_one_quota_of_money_and_one_key(
     spent = sum(one["spent"] for one in got)
     wanted = {key for one in got for key in one["wanted"]}
     claimed = [key for one in got for key in one["claimed"]]
-    print(  # noqa: T201
+    print(
         f"\n{PROCESSES} processes, {seconds:g} s: {asked} asked, {granted} granted, worst window {worst} of {window.count}"
         f"\nmoney: {spent} of {MONEY.most} spent, by each {[one['spent'] for one in got]}"
         f"\nkeys: {len(wanted)} wanted by all, {len(claimed)} claimed, by each {[len(one['claimed']) for one in got]}"

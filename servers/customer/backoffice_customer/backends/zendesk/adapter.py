@@ -94,7 +94,8 @@ ZENDESK = Backend(
     allowance=_allowance,
     token_endpoint=TokenEndpoint("/oauth/tokens", scope="read write", json=True),
     rate=Rate(requests=200, seconds=60, burst=30),  # of the smallest plan
-    idempotency_header="Idempotency-Key",  # on the creation of tickets, for two hours
+    idempotency_header="Idempotency-Key",  # on the creation of tickets
+    key_lasts=7200,
     replayed=_replayed,
 )
 
