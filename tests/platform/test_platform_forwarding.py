@@ -15,7 +15,10 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams, ElicitRequestParams, ElicitResult, TextContent
 from starlette.responses import Response
 from tests.e2e.running import SETTINGS, eventually, over, platform, platform_over, serving, serving_app
+from tests.foundation import Records
 from tests.platform.handmade import HandMade, Hung, composed, error_of, fails, names, says, sentence, text, tool
+
+from backoffice_shared.mcp.tool import pinned
 
 pytestmark = pytest.mark.anyio
 
@@ -210,3 +213,11 @@ async def test_what_a_strangers_server_says_comes_without_hidden_characters_and_
         with pytest.raises(MCPError) as raised:
             await client.call_tool("read_x", {})
     assert (raised.value.error.message, raised.value.error.data) == ("nothing here", {"why": "no"})
+
+
+async def test_the_record_of_a_strangers_tool_names_it_as_it_was_shown() -> None:
+    audit, upstream = Records(), HandMade("x")
+    async with serving_app(upstream) as origin, platform_over(*over(origin), sink=audit) as url, Client(url) as client:
+        shown = {tool.name: pinned(tool) for tool in (await client.list_tools()).tools}
+        await client.call_tool("read_x", {})
+    assert audit.told("tool", "tool_pin") == [("read_x", shown["read_x"])]

@@ -28,7 +28,7 @@ from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.http.breaker import Breaker, watched
 from backoffice_shared.http.network import wire
 from backoffice_shared.jsonvalues import obj
-from backoffice_shared.mcp.tool import ToolFacts, facts_of
+from backoffice_shared.mcp.tool import ToolFacts, facts_of, pinned
 from backoffice_shared.principal import PLATFORM, Principal
 from backoffice_shared.telemetry.asked import asked
 
@@ -243,7 +243,8 @@ def _facts(upstream: Upstream, tool: Tool) -> ToolFacts:
     """What a server of ours says of its tool. What a stranger says of its own decides nothing: the operator does."""
     if upstream.audience is not None:
         return facts_of(tool, upstream.needs)
-    return ToolFacts(tool.name, tool.annotations or ToolAnnotations(), upstream.needs, upstream.name)
+    annotations = tool.annotations or ToolAnnotations()
+    return ToolFacts(tool.name, annotations, upstream.needs, upstream.name, pin=pinned(tool))
 
 
 async def _all(events: Sequence[asyncio.Event], *, within: float) -> None:

@@ -18,6 +18,7 @@ from backoffice_shared.errors import BackendUnavailable
 from backoffice_shared.jsonvalues import canonical
 from backoffice_shared.mcp.outcome import CallOutcome, crashed, outcome_of, refused
 from backoffice_shared.mcp.policy import Ctx
+from backoffice_shared.mcp.tool import Lookup
 from backoffice_shared.principal import principal
 
 
@@ -45,8 +46,11 @@ class AuditLog(Protocol):
 
 
 class Audited:
-    def __init__(self, server: str, log: AuditLog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self, server: str, lookup: Lookup, log: AuditLog, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._server = server
+        self._lookup = lookup
         self._log = log
         self._now = now
 
@@ -82,12 +86,14 @@ class Audited:
     def _begun(self, event: str, at: datetime, params: CallToolRequestParams) -> dict[str, Any]:
         who, arguments = principal(), dict(params.arguments or {})
         key = arguments.pop("idempotency_key", None)
+        tool = self._lookup(params.name)
         return {
             "ts": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "event": event,
             "actor": who.actor,
             "server": self._server,
             "tool": params.name[:64],
+            "tool_pin": None if tool is None else tool.pin,
             "args": redacted(arguments),
             "args_digest": self._digest(arguments),
             "idempotency_key": self._log.digest(key) if isinstance(key, str) else None,

@@ -50,7 +50,7 @@ def policies(
     deadline: float,
     elsewhere: Callable[[str], bool] = lambda _name: False,
 ) -> list[Policy]:
-    audited = Audited(server, on.audit)
+    audited = Audited(server, lookup, on.audit)
     here: Lookup = lambda name: None if elsewhere(name) else lookup(name)  # noqa: E731
     return [
         Identified(on.access),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from mcp.server import MCPServer
@@ -21,6 +22,7 @@ from backoffice_shared.mcp.listed import Listed
 from backoffice_shared.mcp.measured import Messages
 from backoffice_shared.mcp.policy import Policies
 from backoffice_shared.mcp.strict import StrictTool
+from backoffice_shared.mcp.tool import pinned
 from backoffice_shared.settings import Settings
 
 log = logging.getLogger("backoffice")
@@ -34,7 +36,8 @@ CACHE_HINTS: Any = {
 def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> MCPServer[Any]:
     """The server of `domain` with the tools that its backends can serve. Backends are connected while it runs."""
     specs = reachable.tools(domain)
-    facts = {spec.name: spec.facts for spec in specs}
+    tools = {spec.name: StrictTool.of(spec) for spec in specs}
+    facts = {spec.name: replace(spec.facts, pin=pinned(tools[spec.name].listed)) for spec in specs}
     clients: dict[str, BackendClient] = {}
 
     @asynccontextmanager
@@ -49,7 +52,7 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
         title=domain.title,
         version=__version__,
         instructions=domain.instructions,
-        tools=[StrictTool.of(spec) for spec in specs],
+        tools=list(tools.values()),
         resources=[backends_resource(domain, reachable, on, clients)],
         extensions=[Policies(policies(domain.name, facts.get, on, deadline=settings.deadline))],
         middleware=[Messages(domain.name), Listed(facts.get, on.access)],

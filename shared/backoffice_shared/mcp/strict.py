@@ -12,6 +12,7 @@ from mcp.server.mcpserver.resolve import resolve_arguments
 from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
+from mcp_types import Tool as ListedTool
 from pydantic import BaseModel, ValidationError
 
 from backoffice_shared.errors import BackofficeError, InvalidInput
@@ -39,6 +40,20 @@ class StrictTool(Tool):
         fields = {name: getattr(plain, name) for name in Tool.model_fields}
         fields["parameters"] = without_titles(arguments.model_json_schema(by_alias=True))
         return cls(**fields)
+
+    @property
+    def listed(self) -> ListedTool:
+        """As callers are shown it."""
+        return ListedTool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=self.parameters,
+            output_schema=self.output_schema,
+            annotations=self.annotations,
+            icons=self.icons,
+            _meta=self.meta,
+        )
 
     async def run(
         self,

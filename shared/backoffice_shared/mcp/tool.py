@@ -8,6 +8,7 @@ async def get_ticket(ticket_id: TicketId, tickets: Tickets) -> Ticket:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
 
-from backoffice_shared.jsonvalues import obj
+from backoffice_shared.jsonvalues import canonical, obj
 from backoffice_shared.money import Money
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -36,7 +37,8 @@ Arguments = Mapping[str, Any]
 class ToolFacts:
     """What policies know of a tool, wherever it runs.
 
-    `spends` tells from the arguments what a call moves; None for a tool that moves no money.
+    `spends` tells from the arguments what a call moves; None for a tool that moves no money. `pin` is a digest of the
+    tool as callers are shown it, for the audit: what the agent was told when it called.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ToolFacts:
     scope: str
     toolset: str = ""
     spends: Callable[[Arguments], Money | None] | None = None
+    pin: str = ""
 
     @property
     def reads(self) -> bool:
@@ -90,6 +93,12 @@ def tool(
     return lambda fn: ToolSpec(fn, effect, scope, toolset, needs, spends)
 
 
+def pinned(listed: Tool) -> str:
+    """A digest of all that a caller is shown of a tool."""
+    shown = canonical(listed.model_dump(mode="json", by_alias=True, exclude_none=True))
+    return f"sha256:{hashlib.sha256(shown.encode()).hexdigest()}"
+
+
 def facts_of(listed: Tool, scope: str) -> ToolFacts:
     """What an upstream says of its tool; with `scope` where it says none, so that a new tool is nobody's by default."""
     told = obj(obj(listed.meta).get(POLICY_META))
@@ -98,4 +107,5 @@ def facts_of(listed: Tool, scope: str) -> ToolFacts:
         listed.annotations or ToolAnnotations(),
         str(told.get("scope") or scope),
         str(told.get("toolset") or ""),
+        pin=pinned(listed),
     )

@@ -14,6 +14,7 @@ from tests.shared.mcp.till import Act, Drawer, Held, Till, caller, error_code, s
 
 from backoffice_shared.errors import Conflict, OutcomeUnknown, RateLimited
 from backoffice_shared.mcp.gate import Gate
+from backoffice_shared.mcp.tool import pinned
 from backoffice_shared.money import Money
 from backoffice_shared.principal import Principal
 
@@ -286,6 +287,17 @@ async def test_every_call_leaves_one_record_whatever_becomes_of_it(agents: Writt
         assert first["actor"] == {"sub": "s", "agent": "one", "client_id": None, "auth": "api_key", "via": None}
         assert first["args"]["text"] == "mail me at [email]"
         assert "k" not in (first["idempotency_key"], first["args_digest"])
+
+
+async def test_a_record_names_the_tool_as_the_caller_was_shown_it():
+    async with till() as at:
+        shown = {tool.name: pinned(tool) for tool in (await at.client.list_tools()).tools}
+        await at.call("list_notes")
+        await at.call("add_note", text="x", idempotency_key="k")
+        with pytest.raises(MCPError):
+            await at.call("guess")
+        assert at.audit.told("tool_pin") == [(shown["list_notes"],), (shown["add_note"],), (None,)]
+        assert len(set(shown.values())) == len(shown)
 
 
 async def test_a_call_whose_caller_goes_away_is_recorded_as_cancelled():
