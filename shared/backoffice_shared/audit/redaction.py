@@ -10,6 +10,7 @@ import hmac
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 LONGEST = 200  # characters of one text that are recorded
@@ -36,6 +37,10 @@ _PERSONAL = re.compile(
 )
 
 
+# Each of the above has one of these in it.
+_SUSPICIOUS = re.compile(r"[@\d_-]|(?i:bearer|basic) |eyJ")
+
+
 def redacted(value: Any) -> Any:
     """`value` as JSON that may be recorded. Whatever it is, this gives something."""
     return _Redaction().of(value, "", 0)
@@ -54,16 +59,33 @@ class _Redaction:
 
     def of(self, value: Any, name: str, depth: int) -> Any:
         self._left -= 1
-        if _SECRET_NAME.search(name):
+        if name and _named_like_a_secret(name):
             return "[redacted]"
         if self._left < 0 or depth > DEEPEST:
             return "…"
+        if isinstance(value, str):
+            return _text(value)
         if isinstance(value, Mapping):
             entries = list(cast("Mapping[object, Any]", value).items())[:MOST]
-            return {_text(str(key)[:64]): self.of(entry, str(key), depth + 1) for key, entry in entries}
+            return {_shown(str(key)[:64]): self.of(entry, str(key), depth + 1) for key, entry in entries}
         if isinstance(value, list | tuple | set | frozenset):
             return [self.of(entry, name, depth + 1) for entry in list(cast("list[Any]", value))[:MOST]]
         return _scalar(value)
+
+
+def _named_like_a_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None if len(name) > 64 else _short_name_like_a_secret(name)
+
+
+@lru_cache(maxsize=1_000)
+def _short_name_like_a_secret(name: str) -> bool:
+    """Names are mostly those of our own parameters."""
+    return _SECRET_NAME.search(name) is not None
+
+
+@lru_cache(maxsize=1_000)
+def _shown(name: str) -> str:
+    return _text(name)
 
 
 def _scalar(value: object) -> Any:
@@ -73,7 +95,7 @@ def _scalar(value: object) -> Any:
         return _number(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return _text(value if isinstance(value, str) else str(value))
+    return _text(str(value))
 
 
 def _number(value: int) -> int | str:
@@ -84,6 +106,8 @@ def _number(value: int) -> int | str:
 
 def _text(text: str) -> str:
     """What begins within the longest that is kept is masked as a whole; what comes after it is not kept."""
+    if len(text) <= LONGEST and _SUSPICIOUS.search(text) is None:
+        return text
     kept: list[str] = []
     at = 0
     for found in _PERSONAL.finditer(text[: 2 * LONGEST]):

@@ -7,12 +7,14 @@ SDK's: it is current while these run.
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolRequestParams
 from mcp_types.methods import SPEC_CLIENT_METHODS, SPEC_CLIENT_NOTIFICATION_METHODS
 from opentelemetry import trace
+from prometheus_client import Histogram
 
 from backoffice_shared.mcp.outcome import CallOutcome, outcome_of
 from backoffice_shared.mcp.policy import Ctx
@@ -64,6 +66,12 @@ def _name_span(server: str, name: str) -> None:
     span.set_attribute("backoffice.server", server)
 
 
+@cache
+def _durations(*labels: str) -> Histogram:
+    """Looked up once. All labels are of our own making, so that there are only so many."""
+    return OPERATION_DURATION.labels(*labels)
+
+
 async def _measured(server: str, method: str, tool: str, ctx: Ctx, call_next: CallNext) -> HandlerResult:
     started = time.perf_counter()
     became = CallOutcome("cancelled", "cancelled")
@@ -78,6 +86,6 @@ async def _measured(server: str, method: str, tool: str, ctx: Ctx, call_next: Ca
         became = CallOutcome("error", "internal_error")
         raise
     finally:
-        labels = server, method, tool, became.outcome, error_type(became.error_code)
-        OPERATION_DURATION.labels(*labels).observe(time.perf_counter() - started)
+        taken = time.perf_counter() - started
+        _durations(server, method, tool, became.outcome, error_type(became.error_code)).observe(taken)
         trace.get_current_span().set_attribute("backoffice.outcome", became.outcome)
