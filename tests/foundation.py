@@ -18,6 +18,7 @@ from backoffice_shared.mcp.foundation import Foundation, State
 from backoffice_shared.mcp.gate import OPEN, Gate
 from backoffice_shared.mcp.shed import Load
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
+from backoffice_shared.state.spent import SpentQuotas
 from backoffice_shared.state.sqlite import SqliteDatabase
 from backoffice_shared.state.stored import StoredRecords
 
@@ -58,7 +59,9 @@ class Records:
 
 def embedded_state(clock: Clock = SYSTEM_CLOCK) -> State:
     """What a server has that nobody configured anything else for."""
-    return State(MemoryLimits(clock=clock), MemoryQuotas(clock=clock), StoredRecords(SqliteDatabase(":memory:")))
+    database = SqliteDatabase(":memory:")
+    quotas = SpentQuotas(database, MemoryQuotas(clock=clock))
+    return State(MemoryLimits(clock=clock), quotas, StoredRecords(database))
 
 
 def foundation(

@@ -13,9 +13,10 @@ from backoffice_shared.mcp.gate import operators_gate
 from backoffice_shared.mcp.relisted import Relisted
 from backoffice_shared.mcp.shed import Load, Pulse
 from backoffice_shared.settings import Settings
+from backoffice_shared.state.database import Database
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.opened import open_database
-from backoffice_shared.state.records import Records
+from backoffice_shared.state.spent import SpentQuotas
 from backoffice_shared.state.stored import StoredRecords
 
 
@@ -32,7 +33,7 @@ async def founded(settings: Settings, server: str, *, sandboxed: bool) -> AsyncG
         stack.push_async_callback(database.aclose)
         audit = await open_trail(settings, server, database)
         stack.push_async_callback(audit.aclose)
-        state = await stack.enter_async_context(_state(settings, StoredRecords(database)))
+        state = await stack.enter_async_context(_state(settings, database))
         await stack.enter_async_context(Relisted(access, state.bus).running())
         load = Load(server)
         await stack.enter_async_context(Pulse(load).running())
@@ -40,9 +41,10 @@ async def founded(settings: Settings, server: str, *, sandboxed: bool) -> AsyncG
 
 
 @asynccontextmanager
-async def _state(settings: Settings, records: Records) -> AsyncGenerator[State]:
+async def _state(settings: Settings, database: Database) -> AsyncGenerator[State]:
+    records = StoredRecords(database)
     if settings.valkey_url is None:
-        yield State(MemoryLimits(), MemoryQuotas(), records)
+        yield State(MemoryLimits(), SpentQuotas(database, MemoryQuotas()), records)
         return
     # Its library is an extra.
     from backoffice_shared.state.valkey.opened import shared  # noqa: PLC0415

@@ -23,7 +23,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """`refused_by` is the index of the first quota that does not fit, None when all do. `left` is what that one has
+    """`refused_by` is the index of a quota that does not fit, None when all do. `left` is what that one has
     left; -1 when that cannot be known, because the store did not answer."""
 
     refused_by: int | None = None

@@ -24,6 +24,13 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX idempotency_expires_at ON idempotency (expires_at)",
         """
+        CREATE TABLE quota (
+            key TEXT NOT NULL PRIMARY KEY,
+            used INTEGER NOT NULL,
+            ends_at REAL NOT NULL
+        ) WITHOUT ROWID
+        """,
+        """
         CREATE TABLE audit (
             writer TEXT NOT NULL,
             seq INTEGER NOT NULL,

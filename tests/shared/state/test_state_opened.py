@@ -29,9 +29,10 @@ from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.serving import AnyServer
 from backoffice_shared.settings import Settings
 from backoffice_shared.state.limits import Ask, Limit
-from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
+from backoffice_shared.state.memory import MemoryLimits
 from backoffice_shared.state.quotas import Quota
 from backoffice_shared.state.records import Claim, UnderWay
+from backoffice_shared.state.spent import SpentQuotas
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ async def replicas(count: int = 2, **given: object) -> AsyncGenerator[list[Found
 async def test_without_a_store_a_process_keeps_its_own_state() -> None:
     async with replicas(1) as (on,):
         assert isinstance(on.state.limits, MemoryLimits)
-        assert isinstance(on.state.quotas, MemoryQuotas)
+        assert isinstance(on.state.quotas, SpentQuotas)
         assert (on.state.turns, on.state.shelf) == (None, None)
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.real.postgres import PostgresServer
 from tests.real.valkey import ValkeyServer
-from tests.shared.state.passing import Passing
 from tests.shared.state.replicas import PATIENT
 
+from backoffice_shared.state.memory import MemoryQuotas
+from backoffice_shared.state.postgres import PostgresDatabase
 from backoffice_shared.state.quotas import Granted, Quota, Quotas
+from backoffice_shared.state.spent import SpentQuotas
+from backoffice_shared.state.sqlite import SqliteDatabase
 from backoffice_shared.state.valkey.quotas import KEEP, ValkeyQuotas
 from backoffice_shared.state.valkey.store import Store
 
@@ -71,10 +76,47 @@ async def test_of_many_at_once_exactly_as_many_as_fit_are_given(quotas: Quotas) 
     assert sum(granted.allowed for granted in await asyncio.gather(*asked)) == 33
 
 
-async def test_another_day_is_another_quota(quotas: Quotas, passing: Passing) -> None:
-    await quotas.reserve([replace(EUR, amount=100, ends_in=0.05)])
-    await passing.passes(0.06)
+async def test_another_day_is_another_quota(quotas: Quotas) -> None:
+    await quotas.reserve([replace(EUR, amount=100)])
     assert await quotas.reserve([replace(EUR, key="agent:20261126:EUR")]) == Granted()
+
+
+# What a restart must not refill
+
+
+async def test_money_that_was_spent_is_spent_after_a_restart(tmp_path: Path) -> None:
+    for left in (Granted(), Granted(), Granted(0, 20)):
+        database = SqliteDatabase(tmp_path / "backoffice.db")
+        assert await SpentQuotas(database, MemoryQuotas()).reserve([EUR, CALLS]) == left
+        await database.aclose()
+
+
+async def test_replicas_on_one_postgresql_spend_from_one_quota(postgres: PostgresServer) -> None:
+    replicas = [PostgresDatabase(url) for url in [postgres.new_database()] * 3]
+    asked = [SpentQuotas(database, MemoryQuotas()).reserve([replace(EUR, amount=3)]) for database in replicas * 20]
+    assert sum(granted.allowed for granted in await asyncio.gather(*asked)) == 33
+    for database in replicas:
+        await database.aclose()
+
+
+async def test_while_the_database_is_away_no_money_is_given_and_nothing_else_is_counted() -> None:
+    quotas = SpentQuotas(SqliteDatabase("/dev/null/nowhere.db"), MemoryQuotas())
+    for _ in range(3):
+        assert await quotas.reserve([CALLS, EUR]) == Granted(1, -1)
+    await quotas.adjust(EUR, -40)
+    assert [(await quotas.reserve([CALLS])).allowed for _ in range(3)] == [True, True, False]
+
+
+async def test_days_that_are_over_are_not_kept(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "backoffice.db")
+    quotas = SpentQuotas(database, MemoryQuotas())
+    await quotas.reserve([replace(EUR, key="yesterday", ends_in=-1)])
+    await quotas.reserve([EUR])
+    assert await database.transact(lambda t: t.execute("SELECT key FROM quota")) == [(EUR.key,)]
+    await database.aclose()
+
+
+# Any number of replicas
 
 
 Steps = st.lists(

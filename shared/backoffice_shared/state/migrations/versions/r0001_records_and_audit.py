@@ -1,4 +1,4 @@
-"""Idempotency records, the audit, and its checkpoints."""
+"""Idempotency records, what was spent, the audit, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -31,6 +31,12 @@ def upgrade() -> None:
     )
     op.create_index("idempotency_expires_at", "idempotency", ["expires_at"])
     op.create_table(
+        "quota",
+        sa.Column("key", _EXACT, primary_key=True),
+        sa.Column("used", sa.BigInteger, nullable=False),
+        sa.Column("ends_at", sa.Double, nullable=False),
+    )
+    op.create_table(
         "audit",
         sa.Column("writer", _EXACT, primary_key=True),
         sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
@@ -55,4 +61,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("audit_checkpoints")
     op.drop_table("audit")
+    op.drop_table("quota")
     op.drop_table("idempotency")
