@@ -197,3 +197,28 @@ async def test_a_sandbox_is_one_company_for_several_servers_over_http_and_https(
         assert await sandbox.ended() == 0
     with pytest.raises(FileNotFoundError):
         ssl.create_default_context(cafile=certificate)
+
+
+# As somebody who has to prove who they are
+
+
+async def test_a_key_that_was_made_opens_the_door_to_its_agents_tools_and_no_others(tmp_path: Path) -> None:
+    code, key, told = await outcome("backoffice", "keys", "make", "support")
+    entry = re.search(r"- (\{id: .+\})", told)
+    assert code == 0
+    assert entry is not None
+    agents = tmp_path / "agents.yaml"
+    agents.write_text(
+        f"agents:\n  support:\n    keys: [{entry[1]}]\n    scopes: [customer:read]\n    toolsets: [tickets]\n"
+    )
+    async with command("backoffice", "up", "--sandbox", "--port", "0", "--agents", str(agents), drain="0") as running:
+        url = await running.told(r"Connect an MCP host to (\S+)")
+        code, output, told = await outcome("backoffice", "tools", "--url", url)
+        assert (code, output) == (2, "")
+        assert "it answered 401. Set BACKOFFICE_TOKEN" in told
+        code, output, _ = await outcome("backoffice", "tools", "--url", url, token=key.strip())
+        assert [line.split()[0] for line in output.splitlines()] == ["search_tickets", "get_ticket"]
+        code, output, _ = await outcome("backoffice", "call", "search_tickets", "--url", url, token=key.strip())
+        assert (code, bool(json.loads(output)["items"])) == (0, True)
+        code, _, told = await outcome("backoffice", "call", "get_order", "order_id=x", "--url", url, token=key.strip())
+        assert (code, "there is no tool 'get_order'" in told) == (2, True)

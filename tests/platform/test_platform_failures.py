@@ -297,8 +297,11 @@ async def test_events_without_end_are_not_kept() -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 421])
-async def test_an_upstream_that_does_not_let_us_in_did_nothing(status: int) -> None:
-    upstream = HandMade("x", called=raw(b"go away", "text/plain", status))
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"go away", "text/plain"), (b'{"error": "invalid_token"}', "application/json")]
+)
+async def test_an_upstream_that_does_not_let_us_in_did_nothing(status: int, body: bytes, kind: str) -> None:
+    upstream = HandMade("x", called=raw(body, kind, status))
     async with composed(upstream) as client:
         wrote = error_of(await client.call_tool("write_x", {"idempotency_key": "order-7"}))
     assert wrote["code"] == "backend_unavailable"

@@ -6,6 +6,7 @@ import asyncio
 import difflib
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,12 +20,15 @@ from backoffice_shared.jsonvalues import arr, compact, obj, parse
 
 T = TypeVar("T")
 
+Ask = Callable[..., Awaitable[dict[str, Any]]]
+"""One request to the server, as `WireClient.request` has it."""
+
 _TIMEOUT = 60.0
 
 
-def tools(url: str, names: Sequence[str], *, schema: bool) -> None:
-    """Print the tools, or those named."""
-    offered = _ask(url, _tools)
+def tools(url: str, token: str, names: Sequence[str], *, schema: bool) -> None:
+    """Print the tools, or those named. `token` proves who asks, where somebody has to."""
+    offered = _put(url, token, _tools)
     for name in names:
         _known(name, offered)
     chosen = [tool for name, tool in offered.items() if not names or name in names]
@@ -38,17 +42,17 @@ def tools(url: str, names: Sequence[str], *, schema: bool) -> None:
         click.echo(f"{tool['name']:{width}}  {kind}  {_printable(summary)}")
 
 
-def call(url: str, tool: str, arguments: Sequence[str], *, compact_output: bool) -> int:
+def call(url: str, token: str, tool: str, arguments: Sequence[str], *, compact_output: bool) -> int:
     """Call the tool and print what it says. 0 when it answered, 1 when it refused."""
 
-    async def made(client: WireClient) -> dict[str, Any]:
-        offered = await _tools(client)
+    async def made(ask: Ask) -> dict[str, Any]:
+        offered = await _tools(ask)
         schema = obj(_known(tool, offered).get("inputSchema"))
         given = _parsed(arguments, obj(schema.get("properties")))
         params = {"name": tool, "arguments": given}
-        return await client.request("tools/call", params, timeout=_TIMEOUT, schema=schema)
+        return await ask("tools/call", params, schema=schema)
 
-    result = _ask(url, made)
+    result = _put(url, token, made)
     if result.get("isError"):
         click.echo(_text(result), err=True)
         return 1
@@ -57,7 +61,7 @@ def call(url: str, tool: str, arguments: Sequence[str], *, compact_output: bool)
     return 0
 
 
-def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
+def _put(url: str, token: str, question: Callable[[Ask], Awaitable[T]]) -> T:
     """Put one question to the server at `url`.
 
     Raises:
@@ -73,14 +77,10 @@ def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
     async def asked() -> T:
         client = WireClient(url, wire())
         try:
-            return await question(client)
+            authorization = f"Bearer {token}" if token else None
+            return await question(partial(client.request, timeout=_TIMEOUT, authorization=authorization))
         except UpstreamFailed as error:
-            hint = (
-                "What was asked for may or may not have been done: repeat a change only with its idempotency_key"
-                if error.sent
-                else "backoffice up --sandbox starts a server"
-            )
-            raise InvalidInput("", f"{url}: {error}", hint=hint) from None
+            raise InvalidInput("", f"{url}: {error}", hint=_hint(error)) from None
         except MCPError as error:
             raise InvalidInput("", error.error.message) from None
         finally:
@@ -89,8 +89,16 @@ def _ask(url: str, question: Callable[[WireClient], Awaitable[T]]) -> T:
     return asyncio.run(asked())
 
 
-async def _tools(client: WireClient) -> dict[str, dict[str, Any]]:
-    listed = await client.request("tools/list", {}, timeout=_TIMEOUT)
+def _hint(error: UpstreamFailed) -> str:
+    if error.status in (401, 403):
+        return "Set BACKOFFICE_TOKEN to an API key (backoffice keys make) or an access token that is good there"
+    if error.sent:
+        return "What was asked for may or may not have been done: repeat a change only with its idempotency_key"
+    return "backoffice up --sandbox starts a server"
+
+
+async def _tools(ask: Ask) -> dict[str, dict[str, Any]]:
+    listed = await ask("tools/list", {})
     return {str(tool["name"]): tool for tool in map(obj, arr(listed.get("tools")))}
 
 

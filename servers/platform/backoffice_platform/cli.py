@@ -20,6 +20,12 @@ _customers, _seed = company_options
 _url = click.option(
     "--url", default=DEFAULT_URL, show_default=True, envvar="BACKOFFICE_URL", help="Where MCP is served."
 )
+_token = click.option(
+    "--token",
+    default="",
+    envvar="BACKOFFICE_TOKEN",
+    help="An API key or an access token, where callers have to prove who they are. Better in BACKOFFICE_TOKEN.",
+)
 
 
 @click.group(epilog="Start with: backoffice up --sandbox", context_settings={"max_content_width": 110})
@@ -71,9 +77,10 @@ def sandbox(host: str, port: int, customers: int, seed: int) -> None:
 @click.argument("names", nargs=-1)
 @click.option("--schema", is_flag=True, help="With the input schemas, as JSON.")
 @_url
-def tools(names: tuple[str, ...], schema: bool, url: str) -> None:  # noqa: FBT001
+@_token
+def tools(names: tuple[str, ...], schema: bool, url: str, token: str) -> None:  # noqa: FBT001
     """List the tools that a running server offers."""
-    guarded(lambda: asking.tools(url, names, schema=schema))
+    guarded(lambda: asking.tools(url, token, names, schema=schema))
 
 
 @main.command(
@@ -87,12 +94,13 @@ Examples:
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--compact", is_flag=True, help="The result on one line, as a model reads it.")
 @_url
-def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str) -> None:  # noqa: FBT001
+@_token
+def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str, token: str) -> None:  # noqa: FBT001
     """Call one tool of a running server. Values are text, or JSON where the tool wants something else.
 
     Exit code 0 when it answered, 1 when it refused, 2 when the call could not be made.
     """
-    guarded(lambda: sys.exit(asking.call(url, tool, arguments, compact_output=compact)))
+    guarded(lambda: sys.exit(asking.call(url, token, tool, arguments, compact_output=compact)))
 
 
 main.add_command(audit_commands(lambda server: open_archive(read_settings(), server)))

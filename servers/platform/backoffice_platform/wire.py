@@ -34,11 +34,13 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 class UpstreamFailed(Exception):  # noqa: N818 - it is what happened
     """No usable answer. `sent`: the request may have reached the upstream, which may have carried it out.
 
-    `late`: the time given to it was up. `large`: it answered more than we carry.
+    `late`: the time given to it was up. `large`: it answered more than we carry. `status` is the HTTP status with which it
+    refused, 0 when it did not.
     """
 
-    def __init__(self, reason: str, *, sent: bool, late: bool = False, large: bool = False) -> None:
+    def __init__(self, reason: str, *, sent: bool, late: bool = False, large: bool = False, status: int = 0) -> None:
         super().__init__(reason)
+        self.status = status
         self.sent = sent
         self.late = late
         self.large = large
@@ -198,8 +200,9 @@ def _message(content: bytes, status: int) -> dict[str, Any]:
         message = obj(parse(content))
     except (ValueError, RecursionError):
         message = {}
-    if "result" not in message and "error" not in message and status >= 400:
-        raise UpstreamFailed(f"it answered {status}", sent=status not in _REFUSED_UNREAD)
+    # An error of OAuth's or a gateway's own is a text; one of JSON-RPC an object.
+    if "result" not in message and not obj(message.get("error")) and status >= 400:
+        raise UpstreamFailed(f"it answered {status}", sent=status not in _REFUSED_UNREAD, status=status)
     return message
 
 
