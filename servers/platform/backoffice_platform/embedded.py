@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from pydantic import HttpUrl
 
@@ -15,6 +16,7 @@ from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.main import reach
 from backoffice_shared.mcp.server import announce, domain_guard, domain_server
 from backoffice_shared.mcp.serving import PATH, HttpServer, bind
+from backoffice_shared.mcp.shed import Load, Pulse
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.settings import Settings
 
@@ -36,15 +38,19 @@ async def embedded(
     """
     upstreams: list[Upstream] = []
     servers: list[tuple[HttpServer, asyncio.Task[None]]] = []
+    beating = AsyncExitStack()
     try:
         for domain in installed_domains():
             reachable = await reach(domain, settings, environment, sandbox=sandbox, company=company)
             announce(domain, reachable, say)
             listening = bind("127.0.0.1", 0)
             trusting = settings.model_copy(update={"trusted_platform_key": public_key, **_ONLY_THE_PLATFORM})
-            guard = domain_guard(domain, reachable, trusting, on)
+            # A load of its own: a call that the platform passes on must not wait for the place that it has there.
+            its = replace(on, load=Load(domain.name))
+            await beating.enter_async_context(Pulse(its.load).running())
+            guard = domain_guard(domain, reachable, trusting, its)
             assert guard is not None  # noqa: S101 - a trusted key makes one
-            served = domain_server(domain, reachable, settings, on)
+            served = domain_server(domain, reachable, settings, its)
             server = HttpServer(served, settings, signals=False, guard=guard)
             servers.append((server, asyncio.create_task(server.serve(sockets=[listening]))))
             url = HttpUrl(f"http://127.0.0.1:{listening.getsockname()[1]}{PATH}")
@@ -54,6 +60,7 @@ async def embedded(
         for server, _ in servers:
             server.should_exit = True
         await asyncio.gather(*(task for _, task in servers))
+        await beating.aclose()
 
 
 _ONLY_THE_PLATFORM = {"oauth_issuer": None, "public_url": None}
