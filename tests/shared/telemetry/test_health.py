@@ -124,3 +124,14 @@ async def test_a_server_with_no_credential_at_all_is_not_ready(
         async with httpx.AsyncClient() as http:
             answer = await http.get(url)
     assert (answer.status_code, answer.json()) == (status, body)
+
+
+async def test_a_server_that_could_not_tell_callers_from_strangers_is_not_ready() -> None:
+    issuer = {"oauth_issuer": "http://127.0.0.1:9", "public_url": "http://127.0.0.1/mcp", "drain": "0"}
+    async with (
+        command("backoffice-customer", "--sandbox", "--http", "--port", "0", **issuer) as running,
+        httpx.AsyncClient() as http,
+    ):
+        url = (await running.told(r"MCP at (http.+)")).replace("/mcp", "/readyz")
+        answer = await http.get(url)
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "unmet": ["callers"]})
