@@ -77,13 +77,13 @@ def _named_like_a_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None if len(name) > 64 else _short_name_like_a_secret(name)
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=100)
 def _short_name_like_a_secret(name: str) -> bool:
     """Names are mostly those of our own parameters."""
     return _SECRET_NAME.search(name) is not None
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=100)
 def _shown(name: str) -> str:
     return _text(name)
 
