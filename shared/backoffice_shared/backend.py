@@ -46,12 +46,16 @@ class TokenEndpoint:
 
     `path` is one at the vendor's `base_url`, or a whole URL. The request is a form, as the RFC has it, or JSON where the
     vendor wants that.
+
+    A `private_key` in place of the `client_secret` signs an assertion (RFC 7523 §2.1) that `client_id` acts for
+    `username`; `audience` is for whom, the base URL when empty.
     """
 
     path: str
     scope: str = ""
     json: bool = False
     grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
+    audience: str = ""
 
 
 def by_status(response: httpx.Response) -> Failure | None:
@@ -96,7 +100,8 @@ class Backend:
     """One vendor API, as the outbound stack needs to know it.
 
     `name` is what ids and `sources[]` carry, `title` what sentences say. `base_url` may hold `{option}`s
-    (`https://{subdomain}.zendesk.com`), which `options` names. `credentials` lists the sets of secret
+    (`https://{subdomain}.zendesk.com`), which `options` names; `optional` are further ones, with their defaults, for the
+    adapter to read. `credentials` lists the sets of secret
     fields that each suffice, best first. `key_lasts` is for how many seconds the vendor remembers an idempotency key.
     """
 
@@ -105,6 +110,7 @@ class Backend:
     base_url: str
     credentials: tuple[frozenset[str], ...]
     options: tuple[str, ...] = ()
+    optional: Mapping[str, str] = field(default_factory=dict[str, str])
     authorize: Callable[[httpx.Request, Credential], None] = bearer
     failure: Callable[[httpx.Response], Failure | None] = by_status
     allowance: Callable[[httpx.Response], Allowance | None] = no_allowance

@@ -20,7 +20,8 @@ class Principal:
 
     `subject` and `client` are the token's `sub` and `client_id`, `issuer` who vouches for them. `agent` is the entry of
     agents.yaml that applies. `scopes` are those granted by the credential; None means that it sets no bound.
-    `systems` are the backends whose data this principal may see; None means all. `via` is the service that passed
+    `systems` are the backends whose data this principal may see, whole ("zendesk") or in part ("confluence/SUP", one
+    space of it); None means all. `via` is the service that passed
     the call on, when one did.
     """
 
@@ -54,8 +55,14 @@ class Principal:
         }
 
     def sees(self, backend: str) -> bool:
-        """May they see this backend's data?"""
-        return self.systems is None or backend in self.systems
+        """May they see this backend's data, or some of it?"""
+        return self.systems is None or any(system.partition("/")[0] == backend for system in self.systems)
+
+    def parts(self, backend: str) -> frozenset[str] | None:
+        """The parts of this backend that they may see, by the adapter's names for them; None means all."""
+        if self.systems is None or backend in self.systems:
+            return None
+        return frozenset(part for name, _, part in (s.partition("/") for s in self.systems) if name == backend)
 
 
 @lru_cache(maxsize=10_000)

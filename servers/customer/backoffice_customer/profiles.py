@@ -47,13 +47,17 @@ class Profiles:
     ) -> Listing[Event]:
         """What happened with the customer, newest first."""
         person, sources = await self.directory.person(customer_id)
-        asked = {name: history for name, history in self.histories.items() if not kinds or kinds & history.event_kinds}
+        asked = {
+            name: (history, wanted)
+            for name, history in self.histories.items()
+            if (wanted := kinds & history.event_kinds if kinds else history.event_kinds)
+        }
         found = await merge(
             {
                 name: partial(_unasked, person.unasked[name])
                 if name in person.unasked
-                else partial(history.events, person.contacts, span)
-                for name, history in asked.items()
+                else partial(history.events, person.contacts, wanted, span)
+                for name, (history, wanted) in asked.items()
             },
             order=lambda event: event.at,
             limit=limit,

@@ -1,4 +1,5 @@
-"""OAuth 2.0 client credentials (RFC 6749 §4.4): a token is fetched once, shared, and fetched anew before it expires."""
+"""OAuth 2.0 tokens that are bought without anybody's consent: by client credentials (RFC 6749 §4.4), or by an assertion
+that a private key signs (RFC 7523 §2.1). A token is fetched once, shared, and fetched anew before it expires."""
 
 from __future__ import annotations
 
@@ -23,6 +24,9 @@ class TokenAnswer(BaseModel):
     refresh_token: str | None = Field(default=None, min_length=1, repr=False)
 
 
+Exchange = Callable[["Credential"], Awaitable[TokenAnswer]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     token: Credential
@@ -33,18 +37,19 @@ class _Held:
 class ClientCredentials:
     """Wraps another source: where that one has `client_id` and `client_secret`, adds the `access_token` they buy.
 
-    One exchange runs at a time; a credential that already holds an `access_token` passes unchanged.
+    With a `private_key` in place of the secret, the `assertion` exchange buys it. One exchange runs at a time; a credential that already holds an `access_token` passes unchanged.
     """
 
     def __init__(
         self,
         inner: CredentialSource,
-        exchange: Callable[[Credential], Awaitable[TokenAnswer]],
+        exchange: Exchange,
+        assertion: Exchange | None = None,
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._inner = inner
-        self._exchange = exchange
+        self._exchanges = {"client_secret": exchange, **({} if assertion is None else {"private_key": assertion})}
         self._clock = clock
         self._lock = asyncio.Lock()
         self._held: _Held | None = None
@@ -59,7 +64,7 @@ class ClientCredentials:
         return await self._token(vendor, await self._inner.read(vendor), rejected=rejected)
 
     async def _token(self, vendor: str, secret: Credential, *, rejected: str | None) -> Credential:
-        if "access_token" in secret or "client_secret" not in secret:
+        if "access_token" in secret or self._proof(secret) is None:
             return secret
         if (held := self._usable(secret, rejected)) is not None:
             return held
@@ -79,9 +84,17 @@ class ClientCredentials:
         except MissingCredential:
             # The vendor refused it: it may have been rotated since it was read.
             renewed = await self._inner.refresh(vendor, rejected=secret.version)
-            if renewed.version == secret.version or "client_secret" not in renewed:
+            if renewed.version == secret.version or self._proof(renewed) is None:
                 raise
             return renewed, await self._exchange(renewed)
+
+    def _proof(self, secret: Credential) -> Exchange | None:
+        return next((exchange for field, exchange in self._exchanges.items() if field in secret), None)
+
+    async def _exchange(self, secret: Credential) -> TokenAnswer:
+        exchange = self._proof(secret)
+        assert exchange is not None  # noqa: S101 - asked before
+        return await exchange(secret)
 
     def _usable(self, secret: Credential, rejected: str | None) -> Credential | None:
         held = self._held

@@ -18,7 +18,8 @@ class Call:
     `operation` names it in spans and metrics and, up to the first dot, the breaker it falls under.
     `reads` says that repeating it is harmless. `fresh_for` is how many seconds its answer may be reused.
     `tags` are the references ("ticket:4711") that a read depends on and that a write changes.
-    `key` is the idempotency key that went out with a write, when the vendor honours one. `partition` is whose
+    `key` is the idempotency key that went out with a write, when the vendor honours one; `harmless`: a write that may be
+    carried out twice, since the second time changes nothing. `partition` is whose
     answers these are: one credential's are never given to another's calls, nor one caller's where they depend on it.
     `hedge`: a second attempt beside one that is late, which is of use only if it can leave at once.
     """
@@ -28,6 +29,7 @@ class Call:
     fresh_for: float = 0.0
     tags: frozenset[str] = frozenset()
     key: str | None = None
+    harmless: bool = False
     partition: str = ""
     hedge: bool = False
 
@@ -37,7 +39,7 @@ class Call:
 
     @property
     def repeatable(self) -> bool:
-        return self.reads or self.key is not None
+        return self.reads or self.key is not None or self.harmless
 
 
 def forgettable(response: httpx.Response, forget: Callable[[], object]) -> httpx.Response:

@@ -20,7 +20,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -43,7 +43,7 @@ from backoffice_shared.http.latency import Latencies
 from backoffice_shared.http.network import Network
 from backoffice_shared.http.paced import Paced
 from backoffice_shared.http.retrying import RetryBudget, Retrying
-from backoffice_shared.http.tokens import refresh_exchange, token_exchange
+from backoffice_shared.http.tokens import assertion_exchange, refresh_exchange, token_exchange
 from backoffice_shared.http.traced import Traced
 from backoffice_shared.http.translated import Translated
 from backoffice_shared.jsonvalues import canonical, parse
@@ -55,6 +55,10 @@ from backoffice_shared.state.turns import Turns
 T = TypeVar("T")
 
 Params = Mapping[str, str | int | bool | list[str]]
+
+Twice = Literal["unsafe", "looked up", "harmless"]
+"""What carrying a write out twice would be, where the vendor knows no keys. "looked up": the caller of `write` has seen
+that an earlier attempt was not carried out (`once.py`)."""
 
 _SKEW = timedelta(minutes=1)  # that clocks may differ
 
@@ -80,8 +84,11 @@ class BackendClient:
         credentials: CredentialSource,
         stack: httpx.AsyncBaseTransport,
         health: Callable[[], Health],
+        options: Mapping[str, str] | None = None,
     ) -> None:
+        """`options` are the vendor's own settings, by the names that `Backend` gives them."""
         self.backend = backend
+        self.options = {**backend.optional, **(options or {})}
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
         self._stack = stack
@@ -123,6 +130,7 @@ class BackendClient:
         params: Params | None = None,
         json: object = None,
         key: str | None = None,
+        twice: Twice = "unsafe",
         touches: Iterable[str] = (),
     ) -> Written[T]:
         """Change something. `key` makes it repeatable where the vendor honours one; `touches` drops cached answers.
@@ -133,8 +141,15 @@ class BackendClient:
         """
         must_see(self.backend.name, self.backend.title)
         header = self.backend.idempotency_header
-        call = Call(operation, reads=False, tags=frozenset(touches), key=key if header else None)
-        self._check_repetition(call)
+        call = Call(
+            operation,
+            reads=False,
+            tags=frozenset(touches),
+            key=key if header else None,
+            harmless=twice == "harmless",
+        )
+        if twice == "unsafe":
+            self._check_repetition(call)
         response = await self._send(call, method, path, params, json)
         return Written(self._translated(call, response, into), self.backend.replayed(response))
 
@@ -205,6 +220,7 @@ def connect(
     credentials: CredentialSource,
     *,
     base_url: str,
+    options: Mapping[str, str] | None = None,
     turns: Turns | None = None,
     shelf: Shelf | None = None,
     calm: Callable[[], bool] = lambda: True,
@@ -228,7 +244,7 @@ def connect(
     stack = Coalesced(stack)
     stack = Cached(stack, backend, shelf=shelf, clock=clock)
     stack = Translated(stack, backend)
-    return BackendClient(backend, base_url, credentials, stack, guarded.health)
+    return BackendClient(backend, base_url, credentials, stack, guarded.health, options)
 
 
 def _tokens(
@@ -238,7 +254,9 @@ def _tokens(
     if backend.token_endpoint is None:
         return credentials
     if backend.token_endpoint.grant == "client_credentials":
-        return ClientCredentials(credentials, token_exchange(backend, base_url, network), clock=clock)
+        exchange = token_exchange(backend, base_url, network)
+        assertion = assertion_exchange(backend, base_url, network)
+        return ClientCredentials(credentials, exchange, assertion, clock=clock)
     if isinstance(credentials, Replaceable):
         return RefreshTokens(credentials, refresh_exchange(backend, base_url, network), clock=clock)
     return credentials  # where the next refresh token cannot be kept, only an access token will do

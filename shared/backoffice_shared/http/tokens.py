@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import secrets
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote_plus
 
 import httpx
+import jwt
 
 from backoffice_shared.backend import Backend, TokenEndpoint
-from backoffice_shared.credentials.oauth import TokenAnswer
+from backoffice_shared.credentials.oauth import Exchange, TokenAnswer
 from backoffice_shared.credentials.source import Credential, MissingCredential
 from backoffice_shared.errors import BackendUnavailable, DeadlineExceeded, MalformedAnswer, RateLimited
 from backoffice_shared.http.call import Call, attach
-
-Exchange = Callable[[Credential], Awaitable[TokenAnswer]]
 
 
 def token_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
@@ -35,6 +35,35 @@ def token_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTran
         return await _answered(backend, network, request, "client_id and client_secret")
 
     return exchange
+
+
+def assertion_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
+    """A signed assertion for an access token (RFC 7523 §2.1), good for three minutes and used once."""
+    endpoint, url = _endpoint(backend, base_url)
+
+    async def exchange(secret: Credential) -> TokenAnswer:
+        if missing := {"client_id", "username", "private_key"} - secret.keys():
+            raise MissingCredential(backend.title, f"needs {', '.join(sorted(missing))} beside what is configured")
+        claims = {
+            "iss": secret["client_id"],
+            "sub": secret["username"],
+            "aud": endpoint.audience or base_url.rstrip("/"),
+            "exp": int(datetime.now(UTC).timestamp()) + 180,
+            "jti": secrets.token_hex(16),
+        }
+        try:
+            assertion = jwt.encode(claims, secret["private_key"], "RS256")
+        except (ValueError, TypeError, jwt.PyJWTError):  # what they say may show the key
+            raise MissingCredential(backend.title, "the configured private_key is no RSA key in PEM") from None
+        form = {"grant_type": _JWT_BEARER, "assertion": assertion}
+        request = httpx.Request("POST", url, headers={"Accept": "application/json"}, data=form)
+        attach(request, Call("token.exchange", reads=True))
+        return await _answered(backend, network, request, "client_id, username and private_key")
+
+    return exchange
+
+
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
 def refresh_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:

@@ -8,6 +8,7 @@ allow
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from starlette.datastructures import Headers
@@ -90,4 +91,8 @@ def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset
     """What both bounds let through. None is no bound."""
     if one is None or other is None:
         return other if one is None else one
-    return one & other
+    return frozenset(
+        narrower
+        for narrower, wider in (*product(one, other), *product(other, one))
+        if narrower == wider or narrower.startswith(f"{wider}/")
+    )

@@ -9,7 +9,7 @@ agents:
     toolsets: [profile, tickets]      # or tools: [...]; without both, whatever the scopes allow
     exclude_tools: [create_ticket]
     read_only: false
-    systems: [zendesk, hubspot]       # the backends that it may see and change; without it, all
+    systems: [zendesk, confluence/SUP]   # the backends, or parts of them, that it may see and change; without it, all
     rate: [60/minute, 1000/day]
     tool_rates: {create_ticket: [10/hour]}
     quotas: {calls: 2000, records_read: 50000, records_changed: 200, money: {EUR: 50000}}   # a UTC day; minor units

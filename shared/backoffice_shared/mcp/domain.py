@@ -16,6 +16,7 @@ from backoffice_shared.credentials.source import CredentialSource, OpenedSource
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.http.network import wire
+from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.tool import ToolSpec
 from backoffice_shared.sandbox.company import Company
@@ -25,12 +26,16 @@ from backoffice_shared.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """A backend, its sandbox, and what it can serve. `deprecated` are credentials that still work, and until when."""
+    """A backend, its sandbox, and what it can serve. `deprecated` are credentials that still work, and until when.
+
+    `over` makes what carries requests to it, where that is not HTTP.
+    """
 
     backend: Backend
     sandbox: Callable[[Company], VendorSandbox]
     provides: frozenset[str]
     deprecated: Mapping[frozenset[str], str] = field(default_factory=dict[frozenset[str], str])
+    over: Callable[[], httpx.AsyncBaseTransport] = wire
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,13 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How one vendor is reached: where, with whose credentials, over what."""
+    """How one vendor is reached: where, with whose credentials, over what, and with which settings of its own."""
 
     vendor: Vendor
     base_url: str
     credentials: CredentialSource
     over: Callable[[], httpx.AsyncBaseTransport]
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class Reachable:
                     reach.over(),
                     reach.credentials,
                     base_url=reach.base_url,
+                    options=reach.options,
                     turns=on.state.turns,
                     shelf=on.state.shelf,
                     calm=lambda: on.load.calm,
@@ -123,22 +130,28 @@ async def _reachable(domain: Domain, source: OpenedSource, environment: Mapping[
         backend = vendor.backend
         credential = await source.read(backend.name)
         usable = next((fields for fields in backend.credentials if fields <= credential.keys()), None)
-        options = {name: environment.get(f"{backend.name}_{name}", "") for name in backend.options}
+        needed = {name: environment.get(f"{backend.name}_{name}", "") for name in backend.options}
+        given = {name: environment.get(f"{backend.name}_{name}", usual) for name, usual in backend.optional.items()}
+        options = needed | given
         base_url = environment.get(f"{backend.name}_base_url", "")
-        if usable is None or not (base_url or all(options.values())):
+        if usable is None or not (base_url or all(needed.values())):
             missing.append(Missing(vendor, _needs(backend, source)))
             continue
-        if base_url and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
+        if base_url and vendor.over is wire and not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", base_url):
             raise InvalidInput("", f"BACKOFFICE_{backend.name.upper()}_BASE_URL: {base_url!r} is not an http(s) URL")
         if usable in vendor.deprecated:
             warnings.append(f"{backend.title}: {vendor.deprecated[usable]}")
-        reached.append(Reach(vendor, base_url or backend.base_url.format(**options), source, wire))
+        reached.append(Reach(vendor, base_url or backend.base_url.format(**options), source, vendor.over, options))
     return Reachable(reached, missing, warnings, source)
 
 
 def _secrets(domain: Domain, environment: Mapping[str, str]) -> dict[str, str]:
     """Without the vendors' options and addresses, which are no secrets and may be shown."""
-    options = {f"{vendor.backend.name}_{name}" for vendor in domain.vendors for name in vendor.backend.options}
+    options = {
+        f"{vendor.backend.name}_{name}"
+        for vendor in domain.vendors
+        for name in (*vendor.backend.options, *vendor.backend.optional)
+    }
     addresses = {f"{vendor.backend.name}_base_url" for vendor in domain.vendors}
     return {name: value for name, value in environment.items() if name not in options | addresses}
 
@@ -149,7 +162,8 @@ def sandboxed(domain: Domain, sandboxes: Mapping[str, VendorSandbox]) -> Reachab
     for vendor in domain.vendors:
         sandbox = sandboxes[vendor.backend.name]
         base_url = vendor.backend.base_url.format(**sandbox.options)
-        reached.append(Reach(vendor, base_url, _given(sandbox.credentials, vendor), _in_process(sandbox)))
+        over = sandbox.over or _in_process(sandbox)
+        reached.append(Reach(vendor, base_url, _given(sandbox.credentials, vendor), over, sandbox.options))
     return Reachable(reached)
 
 
@@ -167,8 +181,12 @@ def served_elsewhere(domain: Domain, directory: Mapping[str, Mapping[str, object
         if not isinstance(url, str) or not isinstance(credentials, Mapping):
             raise InvalidInput("", f"that sandbox does not serve {vendor.backend.title}")
         given = {str(name): str(value) for name, value in credentials.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        reached.append(Reach(vendor, url, _given(given, vendor), wire))
+        reached.append(Reach(vendor, url, _given(given, vendor), vendor.over, _options(entry)))
     return Reachable(reached)
+
+
+def _options(entry: Mapping[str, object] | None) -> dict[str, str]:
+    return {name: str(value) for name, value in obj((entry or {}).get("options")).items()}
 
 
 def _given(credentials: Mapping[str, str], vendor: Vendor) -> CredentialSource:

@@ -12,6 +12,30 @@ from functools import cached_property
 from random import Random
 from typing import Literal
 
+from backoffice_shared.sandbox.articles import ARTICLES, Article
+from backoffice_shared.sandbox.words import (
+    AGENTS,
+    CALLS,
+    CASES,
+    CITIES,
+    COMPLAINTS,
+    COUNTRIES,
+    FIRST,
+    GOODS,
+    INDUSTRIES,
+    INQUIRIES,
+    INTERNAL,
+    KINDS,
+    LAST,
+    LOCATIONS,
+    MAIL_ANSWERS,
+    MAILS,
+    NOTES,
+    ORGANISATIONS,
+    REPLIES,
+    SUBJECTS,
+)
+
 FEWEST, MOST = 10, 100_000
 
 System = Literal["crm", "helpdesk", "shop"]
@@ -57,6 +81,11 @@ class Person:
     @property
     def name(self) -> str:
         return f"{self.first_name} {self.last_name}"
+
+    @property
+    def is_business(self) -> bool:
+        """Whether sales looks after them, in a CRM of its own."""
+        return self.organisation is not None and "crm" in self.systems
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +152,44 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A telephone call that the CRM knows of. `agent` is the number of the agent, `minutes` how long it took."""
+
+    number: int
+    person: int
+    agent: int
+    at: datetime
+    minutes: int
+    inbound: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """An e-mail between a customer and the support mailbox. `answers` is the number of the one that it answers."""
+
+    number: int
+    person: int
+    at: datetime
+    inbound: bool
+    subject: str
+    text: str
+    answers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """What a place has of a product: in the house, promised to orders, on its way there and when it comes."""
+
+    product: int
+    location: int
+    on_hand: int
+    committed: int
+    incoming: int
+    arrives_at: datetime | None
+
+
 class Company:
     """`today` is the company's present: nothing in it happened later."""
 
@@ -134,13 +201,21 @@ class Company:
         self.seed = seed
         self.name = "Northwind Outfitters"
         self.today = today or datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        self.agents = [Agent(n, name, f"{name.split()[0].lower()}@northwind.example") for n, name in enumerate(_AGENTS)]
-        self.products = [_product(n) for n in range(len(_GOODS) * len(_KINDS))]
-        self.organisations = [_organisation(n) for n in range(len(_ORGANISATIONS) + customers // 5)]
+        self.agents = [Agent(n, name, f"{name.split()[0].lower()}@northwind.example") for n, name in enumerate(AGENTS)]
+        self.products = [_product(n) for n in range(len(GOODS) * len(KINDS))]
+        self.organisations = [_organisation(n) for n in range(len(ORGANISATIONS) + customers // 5)]
         self.people: list[Person] = []
         self.orders: list[Order] = []
         self.tickets: list[Ticket] = []
         self.notes: list[Note] = []
+        self.cases: list[Ticket] = []
+        """Requests that sales keeps in its own CRM, of business customers."""
+        self.inquiries: list[Ticket] = []
+        """Requests that marketing keeps in the CRM, of everybody else."""
+        self.calls: list[Call] = []
+        self.mails: list[Mail] = []
+        self.locations = LOCATIONS
+        self.articles: tuple[Article, ...] = ARTICLES
         for number in range(customers):
             self._add_customer(number)
 
@@ -162,17 +237,73 @@ class Company:
         if "crm" in person.systems:
             for _ in range(chance.choice((0, 1, 1, 2))):
                 self.notes.append(self._note(person, chance))
+        self._add_contacts(person, Random(self.seed * 2_000_029 + number))
+
+    def _add_contacts(self, person: Person, chance: Random) -> None:
+        """What is not in the helpdesk: requests to sales and marketing, calls, e-mails."""
+        if "crm" in person.systems:
+            if chance.random() < 0.4:
+                subjects, kept = (CASES, self.cases) if person.is_business else (INQUIRIES, self.inquiries)
+                kept.append(self._request(len(kept), person, chance, subjects))
+            if chance.random() < 0.3:
+                agent, minutes = chance.randrange(len(AGENTS)), chance.randrange(1, 30)
+                at, inbound, text = self._ago(chance, 0, 400), chance.random() < 0.6, chance.choice(CALLS)
+                self.calls.append(Call(len(self.calls), person.number, agent, at, minutes, inbound, text))
+        if person.number == KEY_ACCOUNT or chance.random() < 0.2:
+            (subject, text), at = chance.choice(MAILS), self._ago(chance, 2, 90)
+            asked = Mail(len(self.mails), person.number, at, inbound=True, subject=subject, text=text, answers=None)
+            self.mails.append(asked)
+            if chance.random() < 0.5:
+                answer, later = chance.choice(MAIL_ANSWERS), at + timedelta(minutes=chance.randrange(20, 2_000))
+                again = Mail(
+                    len(self.mails),
+                    person.number,
+                    later,
+                    inbound=False,
+                    subject=f"Re: {subject}",
+                    text=answer,
+                    answers=asked.number,
+                )
+                self.mails.append(again)
+
+    def _request(
+        self, number: int, person: Person, chance: Random, subjects: tuple[tuple[str, tuple[str, ...]], ...]
+    ) -> Ticket:
+        subject, tags = chance.choice(subjects)
+        created = self._ago(chance, 0, 300)
+        return Ticket(
+            number=number,
+            person=person.number,
+            subject=subject,
+            status=chance.choice(("new", "open", "pending", "solved")),
+            priority=chance.choice(("low", "normal", "normal", "high")),
+            tags=tags,
+            created_at=created,
+            updated_at=min(self.today, created + timedelta(minutes=chance.randrange(5, 5000))),
+            order=None,
+        )
+
+    def stock_of(self, product: Product) -> list[Stock]:
+        """One entry for each place, whether it has any or not."""
+        chance = Random(self.seed * 31_337 + product.number)
+        return [self._stock(product, place, chance) for place in range(len(LOCATIONS))]
+
+    def _stock(self, product: Product, place: int, chance: Random) -> Stock:
+        on_hand = chance.choice((0, 3, 12, 40, 250))
+        incoming = chance.choice((0, 0, 20, 100))
+        arrives = self.today + timedelta(days=chance.randrange(2, 30)) if incoming else None
+        return Stock(product.number, place, on_hand, chance.randrange(on_hand // 3 + 1), incoming, arrives)
 
     def _person(self, number: int, chance: Random) -> Person:
-        first, last = chance.choice(_FIRST), chance.choice(_LAST)
+        first, last = chance.choice(FIRST), chance.choice(LAST)
         if number in NAMESAKES:
             first, last = "Maria", "Garcia"
-        organisation = chance.randrange(len(_ORGANISATIONS) + number // 5) if chance.random() < 0.6 else None
+        organisation = chance.randrange(len(ORGANISATIONS) + number // 5) if chance.random() < 0.6 else None
         domain = "mail.example" if organisation is None else _organisation(organisation).domain
         systems: frozenset[System] = frozenset(("crm", "helpdesk", "shop"))
         if number > 9 and chance.random() < 0.15:
             systems -= {chance.choice(("crm", "helpdesk", "shop"))}
-        country, language, dial = chance.choice(_COUNTRIES)
+        country, language, dial = chance.choice(COUNTRIES)
         return Person(
             number=number,
             first_name=first,
@@ -198,12 +329,12 @@ class Company:
         return Order(0, person.number, self._ago(chance, 0, 500), lines, payment, fulfilment)
 
     def _ticket(self, person: Person, orders: list[Order], chance: Random) -> Ticket:
-        subject, tags = chance.choice(_SUBJECTS)
+        subject, tags = chance.choice(SUBJECTS)
         created = self._ago(chance, 0, 400)
         placed = [order.number for order in orders if order.placed_at < created]
         order = chance.choice(placed) if placed and "{order}" in subject else None
         if "{order}" in subject and order is None:
-            subject, tags = _SUBJECTS[0]
+            subject, tags = SUBJECTS[0]
         status: TicketStatus = chance.choice(("new", "open", "open", "pending", "solved", "solved", "closed"))
         return Ticket(
             number=len(self.tickets),
@@ -218,7 +349,7 @@ class Company:
         )
 
     def _note(self, person: Person, chance: Random) -> Note:
-        return Note(len(self.notes), person.number, self._ago(chance, 0, 400), chance.choice(_NOTES))
+        return Note(len(self.notes), person.number, self._ago(chance, 0, 400), chance.choice(NOTES))
 
     def _ago(self, chance: Random, least: int, most: int) -> datetime:
         return self.today - timedelta(days=chance.randrange(least, most), seconds=chance.randrange(86_400))
@@ -236,13 +367,13 @@ class Company:
         length = chance.choice((1, 2, 3, 4))
         step = (ticket.updated_at - ticket.created_at) / max(1, length - 1) if length > 1 else timedelta()
         comments = [
-            Comment(ticket.created_at, None, public=True, text=f"{ticket.subject}. {chance.choice(_COMPLAINTS)}")
+            Comment(ticket.created_at, None, public=True, text=f"{ticket.subject}. {chance.choice(COMPLAINTS)}")
         ]
         for n in range(1, length):
             agent = ticket.number % len(self.agents) if n % 2 else None
             public = agent is None or chance.random() < 0.7
             text = chance.choice(
-                _REPLIES if agent is not None and public else _INTERNAL if agent is not None else _COMPLAINTS
+                REPLIES if agent is not None and public else INTERNAL if agent is not None else COMPLAINTS
             )
             comments.append(Comment(ticket.created_at + step * n, agent, public, text))
         return comments
@@ -269,6 +400,13 @@ class Company:
             found.setdefault(note.person, []).append(note)
         return found
 
+    @cached_property
+    def calls_of(self) -> dict[int, list[Call]]:
+        found: dict[int, list[Call]] = {}
+        for call in self.calls:
+            found.setdefault(call.person, []).append(call)
+        return found
+
 
 def order_name(number: int) -> str:
     """What people call the order: "#1042"."""
@@ -280,149 +418,14 @@ def _numbered(order: Order, number: int) -> Order:
 
 
 def _product(number: int) -> Product:
-    goods, kind = _GOODS[number % len(_GOODS)], _KINDS[number // len(_GOODS)]
+    goods, kind = GOODS[number % len(GOODS)], KINDS[number // len(GOODS)]
     return Product(number, f"NW-{kind[:2].upper()}-{100 + number}", f"{kind} {goods}", 990 + 1_250 * (number % 17))
 
 
 def _organisation(number: int) -> Organisation:
-    name = _ORGANISATIONS[number % len(_ORGANISATIONS)]
-    suffix = "" if number < len(_ORGANISATIONS) else f" {number // len(_ORGANISATIONS) + 1}"
+    name = ORGANISATIONS[number % len(ORGANISATIONS)]
+    suffix = "" if number < len(ORGANISATIONS) else f" {number // len(ORGANISATIONS) + 1}"
     domain = f"{name}{suffix}".lower().replace(" ", "-") + ".example"
     return Organisation(
-        number, f"{name}{suffix}", domain, _INDUSTRIES[number % len(_INDUSTRIES)], _CITIES[number % len(_CITIES)]
+        number, f"{name}{suffix}", domain, INDUSTRIES[number % len(INDUSTRIES)], CITIES[number % len(CITIES)]
     )
-
-
-_AGENTS = ("Ines Okafor", "Tom Lindqvist", "Priya Raman", "Jonas Weber", "Lucia Moretti")
-_FIRST = (
-    "Ada",
-    "Amir",
-    "Anna",
-    "Ben",
-    "Chen",
-    "Clara",
-    "David",
-    "Elif",
-    "Emma",
-    "Femi",
-    "Grace",
-    "Hugo",
-    "Ines",
-    "Ivan",
-    "Jana",
-    "Kofi",
-    "Lena",
-    "Liam",
-    "Maria",
-    "Mateo",
-    "Mei",
-    "Nora",
-    "Omar",
-    "Paul",
-    "Priya",
-    "Rosa",
-    "Sam",
-    "Sofia",
-    "Tariq",
-    "Uma",
-    "Victor",
-    "Yuki",
-    "Zoë",
-)
-_LAST = (
-    "Adeyemi",
-    "Bauer",
-    "Castillo",
-    "Dubois",
-    "Eriksen",
-    "Fischer",
-    "Garcia",
-    "Haddad",
-    "Ivanova",
-    "Jensen",
-    "Kowalski",
-    "Larsen",
-    "Müller",
-    "Nakamura",
-    "O'Brien",
-    "Petrov",
-    "Quinn",
-    "Rossi",
-    "Singh",
-    "Tanaka",
-    "Ueda",
-    "Virtanen",
-    "Weber",
-    "Xu",
-    "Yilmaz",
-    "Zhang",
-)
-_ORGANISATIONS = (
-    "Alder Studio",
-    "Birch Logistics",
-    "Cedar Clinic",
-    "Delta Foods",
-    "Ember Media",
-    "Fjord Travel",
-    "Granite Works",
-    "Harbor Books",
-    "Iris Optics",
-    "Juniper Labs",
-)
-_INDUSTRIES = ("design", "logistics", "health", "food", "media", "travel", "manufacturing", "retail")
-_CITIES = ("Lisbon", "Hamburg", "Leeds", "Turin", "Austin", "Osaka", "Nairobi")
-_COUNTRIES = (
-    ("US", "en", "1"),
-    ("GB", "en", "44"),
-    ("DE", "de", "49"),
-    ("FR", "fr", "33"),
-    ("JP", "ja", "81"),
-    ("BR", "pt", "55"),
-)
-_KINDS = ("Trail", "Summit", "Harbor", "Winter", "City")
-_GOODS = (
-    "Jacket",
-    "Backpack",
-    "Boots",
-    "Tent",
-    "Lamp",
-    "Bottle",
-    "Gloves",
-    "Socks",
-    "Hat",
-    "Stove",
-    "Map Case",
-    "Rope",
-)
-_SUBJECTS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Cannot sign in since yesterday", ("login",)),
-    ("Where is my order {order}?", ("shipping",)),
-    ("Wrong size delivered in {order}", ("return", "sizing")),
-    ("Refund for {order} has not arrived", ("refund", "billing")),
-    ("Invoice shows the wrong VAT number", ("billing",)),
-    ("Zip broke after a week", ("warranty",)),
-    ("Change the delivery address of {order}", ("shipping", "address")),
-    ("Question about gift cards", ("presales",)),
-)
-_COMPLAINTS = (
-    "Could you please look into this?",
-    "I have written before and got no answer.",
-    "I need this before Friday.",
-    "Thank you for your help!",
-)
-_REPLIES = (
-    "Thank you for writing. I am checking this with our warehouse.",
-    "I have corrected this for you. Please tell us if anything is still wrong.",
-    "Could you send us a photo, please?",
-)
-_INTERNAL = (
-    "Customer is on the gold plan, please hurry.",
-    "Same fault as last month, see the runbook.",
-    "Waiting for the carrier to answer.",
-)
-_NOTES = (
-    "Prefers to be called in the morning.",
-    "Asked for a quote on 40 jackets for their team.",
-    "Met at the trade fair; interested in the winter line.",
-    "Do not offer further discounts before the renewal.",
-)

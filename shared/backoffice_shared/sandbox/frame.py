@@ -93,7 +93,8 @@ class Logged:
 
 @dataclass
 class VendorSandbox:
-    """One vendor's sandbox. `app` answers; `credentials` and `options` are what an adapter needs to use it.
+    """One vendor's sandbox. `app` answers; `credentials` and `options` are what an adapter needs to use it. `over` makes
+    what carries requests to it in this process, where that is not HTTP.
 
     `throttled` and `unavailable` make the vendor's own answers for 429 (given seconds to wait) and 503.
     """
@@ -105,6 +106,7 @@ class VendorSandbox:
     throttled: Callable[[int], Response]
     unavailable: Callable[[], Response]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
+    over: Callable[[], httpx.AsyncBaseTransport] | None = None
     faults: Faults = field(default_factory=Faults)
     requests: deque[Logged] = field(default_factory=lambda: deque[Logged](maxlen=10_000))
     chance: Random = field(default_factory=lambda: Random(0))

@@ -99,7 +99,14 @@ class HubSpot:
             tags=("contacts",),
         )
 
-    async def events(self, who: Sequence[Contact], span: Span, cursor: str | None, limit: int) -> Chunk[Event]:
+    async def events(
+        self,
+        who: Sequence[Contact],
+        kinds: frozenset[EventKind],  # noqa: ARG002 - there is only one
+        span: Span,
+        cursor: str | None,
+        limit: int,
+    ) -> Chunk[Event]:
         mine = [contact.ref.native for contact in who if contact.ref.backend == HUBSPOT.name]
         if not mine:
             return Chunk([])

@@ -182,7 +182,14 @@ class Shopify:
             raise NotFound(SHOPIFY.title, f"no such order: {native!r}")
         return found
 
-    async def events(self, who: Sequence[Contact], span: Span, cursor: str | None, limit: int) -> Chunk[Event]:
+    async def events(
+        self,
+        who: Sequence[Contact],
+        kinds: frozenset[EventKind],  # noqa: ARG002 - there is only one
+        span: Span,
+        cursor: str | None,
+        limit: int,
+    ) -> Chunk[Event]:
         mine = _mine(who)
         if not mine:
             return Chunk([])

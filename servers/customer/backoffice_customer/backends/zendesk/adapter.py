@@ -140,7 +140,14 @@ class Zendesk:
             return []
         return await self._users("search", query=f"role:end-user {wanted}", per_page=min(limit, _LARGEST_PAGE))
 
-    async def events(self, who: Sequence[Contact], span: Span, cursor: str | None, limit: int) -> Chunk[Event]:
+    async def events(
+        self,
+        who: Sequence[Contact],
+        kinds: frozenset[EventKind],  # noqa: ARG002 - there is only one
+        span: Span,
+        cursor: str | None,
+        limit: int,
+    ) -> Chunk[Event]:
         mine = _own_ids(who)
         if not mine:
             return Chunk([])

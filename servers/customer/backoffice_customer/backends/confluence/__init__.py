@@ -1,0 +1,1 @@
+"""Confluence: the wiki. https://developer.atlassian.com/cloud/confluence/rest/v2/intro/"""

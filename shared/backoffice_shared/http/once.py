@@ -1,0 +1,55 @@
+"""A write to a vendor that knows no idempotency keys is carried out once all the same: whoever cannot be asked is watched.
+
+Where an earlier attempt may have been carried out, its effect is looked for before anything is sent. Where an answer is
+lost, the effect is looked for too. Nothing is sent again before the first request must have arrived or be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from backoffice_shared.attempt import uncertain_since
+from backoffice_shared.errors import BackofficeError, OutcomeUnknown
+from backoffice_shared.http.client import T, Written
+
+SETTLED = timedelta(seconds=60)
+"""After so long, a request that was sent is carried out and can be seen, or never will be."""
+
+
+async def once(
+    title: str,
+    write: Callable[[], Awaitable[Written[T]]],
+    look: Callable[[datetime], Awaitable[T | None]],
+) -> Written[T]:
+    """Carry out `write`, unless an earlier attempt with this call's idempotency key did.
+
+    `write` calls `BackendClient.write(..., twice="looked up")`. `look` finds what it made, by the key where the vendor
+    keeps it and else by its content, at or after the time given; it must not be answered from a cache. `title` is the
+    vendor's.
+
+    Raises:
+        OutcomeUnknown: it was sent, and cannot be seen (yet).
+    """
+    since = uncertain_since()
+    if since is not None:
+        if (found := await look(since - SETTLED)) is not None:
+            return Written(found, replayed=True)
+        if (waited := datetime.now(UTC) - since) < SETTLED:
+            raise OutcomeUnknown(
+                title,
+                "an earlier call with this idempotency_key may still be carried out: nothing was sent",
+                retry_after=(SETTLED - waited).total_seconds(),
+                hint="Repeat the call with the same key",
+            )
+    began = datetime.now(UTC)
+    try:
+        return await write()
+    except OutcomeUnknown as unknown:
+        try:
+            found = await look(began - SETTLED)
+        except BackofficeError:
+            raise unknown from None
+        if found is None:
+            raise
+        return Written(found, replayed=False)
