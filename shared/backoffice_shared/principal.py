@@ -19,7 +19,8 @@ class Principal:
     """Somebody who has been identified.
 
     `subject` and `client` are the token's `sub` and `client_id`, `issuer` who vouches for them. `agent` is the entry of
-    agents.yaml that applies. `scopes` are those granted by the credential; None means that it sets no bound.
+    agents.yaml that applies. `scopes` are those granted by the credential, and by the agent's entry; None means that
+    nothing sets a bound.
     `systems` are the backends whose data this principal may see, whole ("zendesk") or in part ("confluence/SUP", one
     space of it); None means all. `via` is the service that passed
     the call on, when one did.
@@ -53,6 +54,9 @@ class Principal:
             "auth": self.auth,
             "via": self.via or None,
         }
+
+    def holds(self, scope: str) -> bool:
+        return self.scopes is None or scope in self.scopes
 
     def sees(self, backend: str) -> bool:
         """May they see this backend's data, or some of it?"""

@@ -40,14 +40,17 @@ class Access:
         self.agents = agents
 
     def identified(self, who: Principal) -> Principal:
-        """`who`, with the agent that they are and the data that they may see."""
+        """`who`, with the agent that they are, the scopes that both their credential and the agent have, and the data
+        that they may see."""
         if self.agents is None:
             return who
         file = self.agents.current
         name = file.named(who)
         if name is None:
-            return replace(who, agent="", systems=frozenset())
-        return replace(who, agent=name, systems=_both(who.systems, file.agents[name].systems))
+            return replace(who, agent="", scopes=frozenset(), systems=frozenset())
+        agent = file.agents[name]
+        scopes, systems = _both(who.scopes, agent.scopes), _both(who.systems, agent.systems)
+        return replace(who, agent=name, scopes=scopes, systems=systems)
 
     def policy(self, who: Principal) -> Agent | None:
         """The entry of agents.yaml for somebody who was identified."""

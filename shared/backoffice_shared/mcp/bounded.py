@@ -16,16 +16,19 @@ from pydantic import BaseModel
 from backoffice_shared.envelope import Answer, Listing
 from backoffice_shared.jsonvalues import arr, compact, obj
 from backoffice_shared.mcp.clean import cleaned
+from backoffice_shared.mcp.personal import without_personal
 
 LARGEST = 15_000  # bytes of compact JSON
 _ROOM = 400  # for the page, and for the note that says what was left out
 _SHORTENED = (1_000, 300, 100)  # characters that long texts are cut to, in turn
 
 
-def fit(result: BaseModel, largest: int = LARGEST) -> tuple[dict[str, Any], str]:
-    """The result's payload and its compact JSON, both within `largest` bytes."""
+def fit(result: BaseModel, largest: int = LARGEST, *, masked: bool = False) -> tuple[dict[str, Any], str]:
+    """The result's payload and its compact JSON, both within `largest` bytes; with personal data masked, if so asked."""
     payload = result.payload() if isinstance(result, Answer) else result.model_dump(mode="json", exclude_none=True)
     payload = cleaned(payload)
+    if masked:
+        payload = without_personal(payload)
     try:
         text = compact(payload)
     except ValueError:

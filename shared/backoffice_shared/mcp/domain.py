@@ -17,6 +17,7 @@ from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.http.network import wire
 from backoffice_shared.jsonvalues import obj
+from backoffice_shared.mcp.addressed import Addressed
 from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.tool import ToolSpec
 from backoffice_shared.sandbox.company import Company
@@ -48,6 +49,11 @@ class Domain:
     tools: Sequence[ToolSpec]
     vendors: Sequence[Vendor]
     assemble: Callable[[Mapping[str, BackendClient], Settings], object]
+    resources: Sequence[Addressed] = ()
+    prompts: Sequence[Callable[..., str]] = ()
+    """Each a function whose parameters are the prompt's arguments, and whose docstring describes it."""
+    personal_scope: str = ""
+    """Without this scope, results are given with personal data masked; empty where there is none."""
     example: str = ""
     """A first call to try in the sandbox: a tool and its arguments, as `backoffice call` takes them."""
 

@@ -3,7 +3,9 @@
 The key belongs to the principal and the tool, and is bound to the arguments. What was answered is kept seven days,
 thirty where money moves; so is a final refusal. What failed in passing is not kept: the next call tries again. When
 it is unknown whether an earlier attempt was carried out, the next call repeats it with the same key, and the outbound
-stack refuses that where the vendor knows no keys, or has forgotten this one.
+stack refuses that where the vendor knows no keys, or has forgotten this one, unless the adapter has looked.
+
+A call that only shows what it would do uses up no key.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Idempotent:
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
         tool, arguments = self._lookup(params.name), params.arguments or {}
         key = arguments.get("idempotency_key")
-        if tool is None or tool.reads or not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+        if tool is None or not tool.changes(arguments) or not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
             return await call_next(ctx)
         try:
             scope = f"{principal().key}:{tool.name}"
@@ -109,8 +111,8 @@ def _is_final(outcome: CallOutcome) -> bool:
 
 
 def _fingerprint(arguments: dict[str, Any]) -> str:
-    """The same for the same request, however its arguments are ordered."""
-    asked = {name: value for name, value in arguments.items() if name != "idempotency_key"}
+    """The same for the same request, however its arguments are ordered, and by whichever preview it was prepared."""
+    asked = {name: value for name, value in arguments.items() if name not in ("idempotency_key", "plan_token")}
     return hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 

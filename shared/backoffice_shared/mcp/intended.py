@@ -23,7 +23,7 @@ class Intended:
 
     async def __call__(self, params: CallToolRequestParams, ctx: Ctx, call_next: CallNext) -> HandlerResult:
         tool = self._lookup(params.name)
-        if tool is not None and tool.destructive:
+        if tool is not None and tool.destructive and tool.changes(params.arguments or {}):
             try:
                 await self._announce(params)
             except BackendUnavailable:

@@ -1,4 +1,4 @@
-"""What is not theirs is not shown: tools that an agent may not use, and to a stranger the resources."""
+"""What is not theirs is not shown: tools that an agent may not use, and to a stranger the resources and prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from backoffice_shared.principal import Principal, principal
 
 
 class Listed:
-    """Middleware of the SDK: it passes every message, but for a stranger's about resources, and looks at lists of tools."""
+    """Middleware of the SDK: it passes every message, but for a stranger's about resources and prompts, and looks at lists of tools."""
 
     def __init__(self, lookup: Lookup, access: Access) -> None:
         self._lookup = lookup
@@ -25,8 +25,8 @@ class Listed:
 
     async def __call__(self, ctx: Ctx, call_next: CallNext) -> HandlerResult:
         who = self._access.identified(principal())
-        if ctx.method.startswith("resources/") and not self._access.knows(who):
-            raise MCPError(INVALID_PARAMS, "There are no resources for you.")
+        if ctx.method.startswith(("resources/", "prompts/")) and not self._access.knows(who):
+            raise MCPError(INVALID_PARAMS, "There are no resources and prompts for you.")
         result = await call_next(ctx)
         return self._theirs(who, ctx, result) if ctx.method == "tools/list" else result
 

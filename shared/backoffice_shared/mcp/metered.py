@@ -64,7 +64,7 @@ class Metered:
         for kind, amount, most in (
             ("calls", 1, quotas.calls),
             ("records_read", int(tool.reads), quotas.records_read),
-            ("records_changed", 0 if tool.reads else _changed(arguments), quotas.records_changed),
+            ("records_changed", _changed(arguments) if tool.changes(arguments) else 0, quotas.records_changed),
         ):
             if most is not None and amount:
                 asked[kind] = Quota(f"{day}:{kind}", amount, most, ends_in)

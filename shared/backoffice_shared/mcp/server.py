@@ -10,9 +10,11 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
+from mcp.server.mcpserver.prompts import Prompt
 
 from backoffice_shared import __version__
 from backoffice_shared.http.client import BackendClient
+from backoffice_shared.mcp.addressed import serve_addressed, serve_schemas
 from backoffice_shared.mcp.chain import policies
 from backoffice_shared.mcp.domain import Domain, Reachable
 from backoffice_shared.mcp.foundation import Foundation
@@ -36,7 +38,7 @@ CACHE_HINTS: Any = {
 def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> MCPServer[Any]:
     """The server of `domain` with the tools that its backends can serve. Backends are connected while it runs."""
     specs = reachable.tools(domain)
-    tools = {spec.name: StrictTool.of(spec) for spec in specs}
+    tools = {spec.name: StrictTool.of(spec, personal_scope=domain.personal_scope) for spec in specs}
     facts = {spec.name: replace(spec.facts, pin=pinned(tools[spec.name].listed)) for spec in specs}
     clients: dict[str, BackendClient] = {}
 
@@ -47,20 +49,28 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
             yield domain.assemble(connected, settings)
         clients.clear()
 
-    return MCPServer(
+    chain = policies(domain.name, facts.get, on, deadline=settings.deadline)
+    server = MCPServer[Any](
         f"backoffice-{domain.name}",
         title=domain.title,
         version=__version__,
         instructions=domain.instructions,
         tools=list(tools.values()),
         resources=[backends_resource(domain, reachable, on, clients)],
-        extensions=[Policies(policies(domain.name, facts.get, on, deadline=settings.deadline))],
+        extensions=[Policies(chain)],
         middleware=[Messages(domain.name), Listed(facts.get, on.access)],
         lifespan=lifespan,
         subscriptions=on.state.bus,
         cache_hints=CACHE_HINTS,
         log_level=settings.log_level,
     )
+    for resource in domain.resources:
+        if resource.tool in tools:
+            serve_addressed(server, resource, tools[resource.tool], chain)
+    serve_schemas(server, {spec.name: spec for spec in specs}, facts.get, on.access)
+    for prompt in domain.prompts:
+        server.add_prompt(Prompt.from_function(prompt))
+    return server
 
 
 def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> Door | None:
@@ -68,7 +78,7 @@ def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: F
     facts = {spec.name: spec.facts for spec in reachable.tools(domain)}
 
     def scopes() -> set[str]:
-        return {tool.scope for tool in facts.values()}
+        return {tool.scope for tool in facts.values()} | {domain.personal_scope} - {""}
 
     return guard_of(settings, on, facts.get, server=domain.name, title=domain.title, scopes=scopes)
 

@@ -13,20 +13,25 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from mcp_types import Tool as ListedTool
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.bounded import fit
 from backoffice_shared.mcp.outcome import crashed, refused
+from backoffice_shared.mcp.personal import masked_error
 from backoffice_shared.mcp.tool import POLICY_META, ToolSpec
+from backoffice_shared.principal import principal
 
 
 class StrictTool(Tool):
     """`Tool` with our manners. `run` is the seam that the SDK's tool manager calls."""
 
+    _personal_scope: str = PrivateAttr(default="")
+
     @classmethod
-    def of(cls, spec: ToolSpec) -> StrictTool:
+    def of(cls, spec: ToolSpec, *, personal_scope: str = "") -> StrictTool:
+        """`personal_scope` is what a caller needs to be given personal data as it is."""
         plain = Tool.from_function(
             spec.fn,
             annotations=spec.effect,
@@ -38,8 +43,10 @@ class StrictTool(Tool):
         arguments.model_rebuild(force=True)
         plain.fn_metadata.output_schema = shallow(plain.fn_metadata.output_schema)
         fields = {name: getattr(plain, name) for name in Tool.model_fields}
-        fields["parameters"] = without_titles(arguments.model_json_schema(by_alias=True))
-        return cls(**fields)
+        fields["parameters"] = concise(arguments.model_json_schema(by_alias=True))
+        tool = cls(**fields)
+        tool._personal_scope = personal_scope if spec.personal else ""
+        return tool
 
     @property
     def listed(self) -> ListedTool:
@@ -68,13 +75,17 @@ class StrictTool(Tool):
                 if isinstance(resolved, InputRequiredResult):
                     return resolved
                 given |= resolved
-            return answered(await self.fn(**given))
+            return answered(await self.fn(**given), masked=self._masked)
         except BackofficeError as error:
-            return refused(error)
+            return refused(masked_error(error) if self._masked else error)
         except (MCPError, ToolError):
             raise
         except Exception as error:
             raise crashed(self.name) from error
+
+    @property
+    def _masked(self) -> bool:
+        return self._personal_scope != "" and not principal().holds(self._personal_scope)
 
     def _validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -83,27 +94,43 @@ class StrictTool(Tool):
             raise InvalidInput("", _sentence(error), hint=_valid(self.parameters, error)) from None
 
 
-def answered(result: BaseModel) -> CallToolResult:
-    payload, text = fit(result)
+def answered(result: BaseModel, *, masked: bool = False) -> CallToolResult:
+    payload, text = fit(result, masked=masked)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=payload)
 
 
-def without_titles(schema: object) -> Any:
-    """The schema without pydantic's titles, and without the `null` that only says "may be left out"."""
+def concise(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without what costs every conversation and helps in none: pydantic's titles, the `null` that only says
+    "may be left out", and the least and most that nobody exceeds unknowingly, which a refusal says when it matters. What is used once stands where
+    it is used.
+    """
+    return _concise(schema, obj(schema.get("$defs")), named=False)
+
+
+def _concise(schema: object, definitions: Mapping[str, Any], *, named: bool) -> Any:
+    """`named`: the keys are names of properties, and say nothing about the schema."""
     if entries := arr(schema):
-        return [without_titles(entry) for entry in entries]
-    if not obj(schema):
+        return [_concise(entry, definitions, named=False) for entry in entries]
+    if not (parts := obj(schema)):
         return schema
+    if named:
+        return {name: _concise(part, definitions, named=False) for name, part in parts.items()}
+    if "$ref" in parts:
+        meant = obj(definitions.get(str(parts["$ref"]).rpartition("/")[2]))
+        return _concise({**meant, **{n: part for n, part in parts.items() if n != "$ref"}}, definitions, named=False)
     kept = {
-        name: without_titles(value)
-        for name, value in obj(schema).items()
-        if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
+        name: _concise(part, definitions, named=name == "properties")
+        for name, part in parts.items()
+        if name not in _UNSAID and not (name == "default" and part is None)
     }
     choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
         del kept["anyOf"]
         kept = {**choices[0], **kept}
     return kept
+
+
+_UNSAID = ("$defs", "title", "minLength", "maxLength", "pattern", "minItems", "minimum")
 
 
 def shallow(schema: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from mcp_types import Tool, ToolAnnotations
 from pydantic import BaseModel
@@ -38,7 +38,8 @@ class ToolFacts:
     """What policies know of a tool, wherever it runs.
 
     `spends` tells from the arguments what a call moves; None for a tool that moves no money. `pin` is a digest of the
-    tool as callers are shown it, for the audit: what the agent was told when it called.
+    tool as callers are shown it, for the audit: what the agent was told when it called. `previews` tells from the
+    arguments of a tool that changes something whether this call only shows what it would do.
     """
 
     name: str
@@ -47,10 +48,15 @@ class ToolFacts:
     toolset: str = ""
     spends: Callable[[Arguments], Money | None] | None = None
     pin: str = ""
+    previews: Callable[[Arguments], bool] | None = None
 
     @property
     def reads(self) -> bool:
         return self.annotations.read_only_hint is True
+
+    def changes(self, arguments: Arguments) -> bool:
+        """Whether a call with these arguments is to change anything."""
+        return not self.reads and not (self.previews is not None and self.previews(arguments))
 
     @property
     def destructive(self) -> bool:
@@ -64,7 +70,10 @@ Lookup = Callable[[str], ToolFacts | None]
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool before any server has it. `needs` is the capability that some configured vendor must provide."""
+    """A tool before any server has it. `needs` is the capability that some configured vendor must provide.
+
+    `personal`: its results may hold personal data.
+    """
 
     fn: ToolFunction
     effect: ToolAnnotations
@@ -72,14 +81,20 @@ class ToolSpec:
     toolset: str
     needs: str
     spends: Callable[[Arguments], Money | None] | None = None
+    previews: Callable[[Arguments], bool] | None = None
+    personal: bool = True
 
     @property
     def name(self) -> str:
         return self.fn.__name__
 
     @property
+    def answers(self) -> type[BaseModel]:
+        return get_type_hints(self.fn)["return"]
+
+    @property
     def facts(self) -> ToolFacts:
-        return ToolFacts(self.name, self.effect, self.scope, self.toolset, self.spends)
+        return ToolFacts(self.name, self.effect, self.scope, self.toolset, self.spends, previews=self.previews)
 
 
 def tool(
@@ -89,8 +104,10 @@ def tool(
     toolset: str = "",
     needs: str = "",
     spends: Callable[[Arguments], Money | None] | None = None,
+    previews: Callable[[Arguments], bool] | None = None,
+    personal: bool = True,
 ) -> Callable[[ToolFunction], ToolSpec]:
-    return lambda fn: ToolSpec(fn, effect, scope, toolset, needs, spends)
+    return lambda fn: ToolSpec(fn, effect, scope, toolset, needs, spends, previews, personal)
 
 
 def pinned(listed: Tool) -> str:

@@ -11,8 +11,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import httpx
+import jwt
 import pytest
 import respx
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
@@ -394,6 +397,46 @@ async def test_a_token_that_is_configured_needs_no_exchange(clock: ManualClock) 
     vendor = OAuthVendor()
     await a_thing(oauth(vendor.transport(), clock, Secrets(TOKEN)))
     assert (vendor.used, vendor.granted) == ({"s3cret": 1}, 0)
+
+
+@pytest.fixture(scope="module")
+def signing_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+def pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+async def test_a_private_key_buys_a_token_by_an_assertion_that_it_signs(
+    clock: ManualClock, signing_key: rsa.RSAPrivateKey
+) -> None:
+    vendor = OAuthVendor()
+    acting_for = {"client_id": "backoffice", "username": "ines@northwind.example", "private_key": pem(signing_key)}
+    await a_thing(oauth(vendor.transport(), clock, Secrets(acting_for)))
+    form = vendor.forms[0]
+    assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    claims = jwt.decode(form["assertion"][0], signing_key.public_key(), ["RS256"], audience=URL)
+    assert (claims["iss"], claims["sub"]) == ("backoffice", "ines@northwind.example")
+    assert vendor.used == {"token-1": 1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"private_key": "-----BEGIN nothing"}, "Acme: needs client_id, username beside what is configured."),
+        (
+            {"client_id": "c", "username": "u", "private_key": "no key at all"},
+            "Acme: the configured private_key is no RSA key in PEM.",
+        ),
+    ],
+)
+async def test_a_private_key_that_cannot_sign_is_told_without_showing_it(
+    clock: ManualClock, fields: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(MissingCredential) as raised:
+        await a_thing(oauth(OAuthVendor().transport(), clock, Secrets(fields)))
+    assert str(raised.value) == sentence
 
 
 @pytest.mark.parametrize(

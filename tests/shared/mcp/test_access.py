@@ -134,3 +134,34 @@ def test_a_request_can_narrow_what_the_operator_allows_and_never_widen_it(operat
     for tool in EVERY:
         allowed = access.decide(LOCAL, tool, headers).kind == "allow"
         assert allowed == (operators.refuses(tool) is None and asked.refuses(tool) is None)
+
+
+@pytest.mark.parametrize(
+    ("granted", "agents", "seen", "parts"),
+    [
+        (None, "", {"wiki", "desk"}, None),
+        (None, "systems: [desk, wiki/SUP]", {"desk", "wiki"}, {"SUP"}),
+        (frozenset({"wiki"}), "systems: [desk, wiki/SUP, wiki/OPS]", {"wiki"}, {"SUP", "OPS"}),
+        (frozenset({"wiki/SUP", "wiki/HR"}), "systems: [wiki]", {"wiki"}, {"SUP", "HR"}),
+        (frozenset({"wiki/SUP", "wiki/HR"}), "systems: [wiki/HR, wiki/OPS]", {"wiki"}, {"HR"}),
+        (frozenset({"wiki/SUP"}), "systems: [wiki/OPS]", set[str](), set[str]()),
+        (frozenset({"wiki"}), "systems: [wikipedia]", set[str](), set[str]()),
+    ],
+)
+def test_a_bound_on_parts_of_a_system_is_only_ever_narrowed(
+    tmp_path: Path, granted: frozenset[str] | None, agents: str, seen: set[str], parts: set[str] | None
+):
+    file = tmp_path / "agents.yaml"
+    file.write_text(f"agents:\n  reader:\n    scopes: []\n    {agents}\n")
+    who = replace(caller("reader"), systems=granted)
+    identified = Access(OPEN, Agents(file)).identified(who)
+    assert {system for system in ("wiki", "desk") if identified.sees(system)} == seen
+    assert identified.parts("wiki") == parts
+
+
+def test_a_scope_is_held_when_both_the_credential_and_the_agent_have_it(access: Access):
+    both = access.identified(caller("reader", scopes=frozenset({"till:read", "till:pay"})))
+    assert (both.holds("till:read"), both.holds("till:pay")) == (True, False)
+    assert access.identified(caller("reader")).scopes == {"till:read"}
+    assert not access.identified(caller("nobody")).holds("till:read")
+    assert LOCAL.holds("till:read")

@@ -75,6 +75,12 @@ class Row(BaseModel):
     text: str
 
 
+class Burnt(BaseModel):
+    notes: int
+    plan_token: str | None = None
+    replayed: bool = False
+
+
 async def _drawer(ctx: Context[Drawer]) -> Drawer:
     return ctx.request_context.lifespan_context
 
@@ -124,7 +130,21 @@ async def refund(
     return Refunded(amount=amount, currency=currency)
 
 
-TOOLS = (get_caller, list_notes, add_note, refund)
+def _only_shown(arguments: Arguments) -> bool:
+    return arguments.get("plan_token") is None
+
+
+@tool(DESTROY, scope="till:write", toolset="notes", previews=_only_shown)
+async def burn_notes(drawer: TheDrawer, idempotency_key: Key, plan_token: str | None = None) -> Burnt:
+    """Burn all notes; without a plan_token, say how many there are."""
+    if plan_token is None:
+        return Burnt(notes=len(drawer.notes), plan_token="match")
+    burnt, drawer.notes = len(drawer.notes), []
+    await drawer.then()
+    return Burnt(notes=burnt)
+
+
+TOOLS = (get_caller, list_notes, add_note, refund, burn_notes)
 
 
 @dataclass
@@ -147,7 +167,7 @@ class Till:
 
 
 def till_server(drawer: Drawer, on: Foundation, **settings: Any) -> MCPServer[Any]:
-    domain = Domain("till", "Till", "", TOOLS, (), lambda _clients, _settings: drawer)
+    domain = Domain("till", "Till", "", TOOLS, (), lambda _clients, _settings: drawer, personal_scope="till:personal")
     return domain_server(domain, Reachable(), Settings(log_level="ERROR", **settings), on)
 
 

@@ -292,7 +292,7 @@ async def test_to_a_stranger_there_are_no_tools_and_no_resources(issuer: Issuer,
         assert await at.names(token=known) == ["get_caller", "list_notes"]
         for method, params in (("resources/list", {}), ("resources/read", {"uri": "health://backends"})):
             as_stranger = await at.send(method, params, headers=[("authorization", f"Bearer {stranger}")])
-            assert told(as_stranger)[1] == "There are no resources for you."
+            assert told(as_stranger)[1] == "There are no resources and prompts for you."
         read = await at.send(
             "resources/read", {"uri": "health://backends"}, headers=[("authorization", f"Bearer {known}")]
         )
