@@ -1,31 +1,34 @@
-"""The sandbox is Zendesk to others too: to its community client zenpy, and to models generated from its OpenAPI file."""
+"""The sandbox is Zendesk to others too: to its community client zenpy, and to models generated from its OpenAPI file.
+
+That file leaves the Help Center out; of it, the prose lists the fields.
+"""
 
 from __future__ import annotations
 
 import importlib
 import json
 import re
-import socket
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from pydantic import BaseModel, TypeAdapter
+from tests.contract.serving import serving
 from tests.shared.clocks import ManualClock
 from zendesk import models
 
-from backoffice_customer.backends.zendesk import ZENDESK, Zendesk, zendesk_sandbox
+from backoffice_customer.backends.zendesk import ZENDESK, HelpCenter, Zendesk, zendesk_sandbox
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN, AGENT_EMAIL, API_TOKEN, SUBDOMAIN
-from backoffice_customer.models import Contact, Ref
-from backoffice_customer.ports import CommentPage, Span, TicketDraft, TicketQuery
+from backoffice_customer.models import Contact, PreferenceChanges, Ref
+from backoffice_customer.ports import ArticleQuery, CommentPage, Reply, Span, TicketChange, TicketDraft, TicketQuery
+from backoffice_shared.attempt import attempting
 from backoffice_shared.credentials.environment import EnvironmentCredentials
-from backoffice_shared.http.client import connect
+from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company
+from backoffice_shared.sandbox.company import Ticket as CompanyTicket
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
 
 pytestmark = pytest.mark.anyio
@@ -40,6 +43,15 @@ DRAFT = TicketDraft(
     tags=("printer", "smoke"),
     public=True,
 )
+LONG_AGO = datetime(2026, 11, 1, tzinfo=UTC)
+CHANGE = TicketChange(
+    status="on_hold",
+    priority="urgent",
+    assignee="priya@northwind.example",
+    add_tags=("vip",),
+    note="Asked the carrier.",
+)
+REPLY = Reply("Your parcel is on its way.", version="", status_after="pending")
 
 zenpy: Any = importlib.import_module("zenpy")  # it has no types
 zenpy_objects: Any = importlib.import_module("zenpy.lib.api_objects")
@@ -81,13 +93,68 @@ OPERATIONS = [
         "GET", "/users/show_many", models.UsersResponse, models.ShowManyUsersRequest, extra=frozenset({SIDELOAD})
     ),
     Operation("GET", r"/users/(me|\d+)", models.UserResponse),
+    Operation("PUT", r"/users/\d+", models.UserResponse, body=models.UserRequest),
     Operation("POST", "/users/create_or_update", models.UserResponse, body=models.UserRequest),
+    Operation("GET", "/locales", models.LocalesResponse),
     Operation("GET", "/tickets/show_many", models.TicketsResponse, models.TicketsShowManyRequest),
     Operation("POST", "/tickets", models.TicketResponse, body=models.TicketCreateRequest),
     Operation("GET", r"/tickets/\d+", models.TicketResponse, extra=frozenset({SIDELOAD})),
     Operation("PUT", r"/tickets/\d+", models.TicketUpdateResponse, body=models.TicketUpdateRequest),
     Operation("GET", r"/tickets/\d+/comments", models.TicketCommentsResponse, models.ListTicketCommentsRequest),
+    Operation("GET", r"/tickets/\d+/audits", models.TicketAuditsResponseNoneCursor, models.ListAuditsForTicketRequest),
 ]
+
+# https://developer.zendesk.com/api-reference/help_center/help-center-api/articles/#json-format and …/search/, …/sections/
+ARTICLE = frozenset(
+    [
+        "author_id",
+        "body",
+        "comments_disabled",
+        "content_tag_ids",
+        "created_at",
+        "draft",
+        "edited_at",
+        "html_url",
+        "id",
+        "label_names",
+        "locale",
+        "name",
+        "outdated",
+        "outdated_locales",
+        "permission_group_id",
+        "position",
+        "promoted",
+        "section_id",
+        "source_locale",
+        "title",
+        "updated_at",
+        "url",
+        "user_segment_id",
+        "user_segment_ids",
+        "vote_count",
+        "vote_sum",
+    ]
+)
+FOUND_ARTICLE = ARTICLE | {"result_type", "snippet"}
+SECTION = frozenset(
+    [
+        "category_id",
+        "created_at",
+        "description",
+        "html_url",
+        "id",
+        "locale",
+        "name",
+        "outdated",
+        "parent_section_id",
+        "position",
+        "sorting",
+        "source_locale",
+        "theme_template",
+        "updated_at",
+        "url",
+    ]
+)
 
 
 @dataclass
@@ -130,13 +197,17 @@ def check(request: httpx.Request, response: httpx.Response) -> None:
 def check_records(wire: dict[str, Any]) -> None:
     """Every record, also side-loaded and found ones, has no field that Zendesk's has not."""
     results: list[dict[str, Any]] = wire.get("results", [])
-    found = [{name: row[name] for name in row if name != "result_type"} for row in results]
+    # Side-loaded service levels are in no file: https://developer.zendesk.com/documentation/ticketing/using-the-zendesk-api/side_loading/
+    found = [{name: row[name] for name in row if name not in ("result_type", "slas")} for row in results]
     tickets = [row for row in found if "requester_id" in row]
     users = [row for row in found if "requester_id" not in row]
     kinds: list[tuple[type[BaseModel], list[Any]]] = [
         (models.TicketObject, [*wire.get("tickets", []), *tickets, *present(wire, "ticket")]),
         (models.UserObjectUsers, [*wire.get("users", []), *users, *present(wire, "user")]),
         (models.TicketCommentObject, wire.get("comments", [])),
+        (models.AttachmentObject, [file for comment in wire.get("comments", []) for file in comment["attachments"]]),
+        (models.AuditObject, [*wire.get("audits", []), *present(wire, "audit")]),
+        (models.LocaleObject, wire.get("locales", [])),
         (models.OrganizationObject, wire.get("organizations", [])),
     ]
     for kind, rows in kinds:
@@ -157,7 +228,9 @@ async def test_requests_of_the_adapter_and_their_answers_are_as_zendesk_specifie
     await zendesk.contacts(["200001", "200003"])
     await zendesk.contacts_by_email([person.email, "nobody@mail.example"])
     await zendesk.search_contacts("garcia", 10)
-    await zendesk.events([who], Span(since=company.tickets[0].created_at, until=company.today), "2", 20)
+    await zendesk.events(
+        [who], frozenset({"ticket"}), Span(since=company.tickets[0].created_at, until=company.today), "2", 20
+    )
     everything = TicketQuery(
         text="order",
         emails=(person.email,),
@@ -173,11 +246,20 @@ async def test_requests_of_the_adapter_and_their_answers_are_as_zendesk_specifie
     page = (await zendesk.ticket("10001", CommentPage(limit=1))).page
     await zendesk.ticket("10001", CommentPage(cursor=page.next_cursor, limit=1))
     await zendesk.create_ticket(DRAFT, "key-12345678")
+    ticket = opened(company)
+    after = await zendesk.update_ticket(native(ticket), CHANGE, "key-12345678")
+    await zendesk.reply(native(ticket), replace(REPLY, version=after.version), "key-12345678")
+    with attempting(LONG_AGO):
+        await zendesk.reply(native(ticket), replace(REPLY, version=after.version), "key-12345678")
+    await zendesk.change_preferences(who, PreferenceChanges(language="ja"), "asked")
     token, *exchanges = wire.exchanges
     assert token[0].url.path == "/oauth/tokens"
     assert {operation(request).path for request, _ in exchanges} == {
         r"/tickets/\d+",
+        r"/tickets/\d+/audits",
         r"/tickets/\d+/comments",
+        r"/users/\d+",
+        "/locales",
         "/search",
         "/search/count",
         "/tickets",
@@ -197,6 +279,43 @@ async def test_a_draft_has_no_field_that_zendesk_does_not_know(company: Company)
     # https://developer.zendesk.com/documentation/ticketing/managing-tickets/creating-and-updating-tickets/
     assert set(ticket) - set(models.TicketCreateInput.model_fields) == {"requester"}
     assert set(ticket["comment"]) <= set(models.TicketCommentObjectInput.model_fields)
+
+
+async def test_what_is_written_to_a_ticket_has_no_field_that_zendesk_does_not_know(company: Company) -> None:
+    sandbox = zendesk_sandbox(company)
+    wire = Recorded(InProcess(sandbox))
+    zendesk, ticket = adapter(sandbox, wire), opened(company)
+    after = await zendesk.update_ticket(native(ticket), CHANGE, "key-12345678")
+    await zendesk.reply(native(ticket), replace(REPLY, version=after.version), "key-12345678")
+    written = [json.loads(request.content)["ticket"] for request, _ in wire.exchanges if request.method == "PUT"]
+    # The file leaves `metadata` out; it is in the prose, beside what the `comment` may have:
+    # https://developer.zendesk.com/documentation/ticketing/managing-tickets/creating-and-updating-tickets/#setting-metadata
+    for ticket in written:
+        assert set(ticket) - set(models.TicketUpdateInput.model_fields) == {"metadata"}
+        assert set(ticket["comment"]) <= set(models.TicketCommentObjectInput.model_fields)
+    assert len(written) == 2
+
+
+async def test_the_help_center_answers_with_the_fields_that_zendesk_lists(company: Company) -> None:
+    sandbox = zendesk_sandbox(company)
+    wire = Recorded(InProcess(sandbox))
+    help_center = HelpCenter(connection(sandbox, wire))
+    since = datetime(2020, 1, 1, tzinfo=UTC)
+    await help_center.search_articles(ArticleQuery(text="return", space="Returns and refunds", updated_since=since), 5)
+    await help_center.article("390001")
+    _, sections, search, article = wire.exchanges
+    assert dict(search[0].url.params) == {
+        "query": "return",
+        "per_page": "10",
+        "section": "380002",
+        "updated_after": "2019-12-31",
+    }
+    assert {frozenset(row) for row in sections[1].json()["sections"]} == {SECTION}
+    assert {frozenset(row) for row in search[1].json()["results"]} == {FOUND_ARTICLE}
+    assert frozenset(article[1].json()["article"]) == ARTICLE
+    async with as_agent(wire) as http:
+        for query in ("query=zip&page=0", "query=zip&updated_after=yesterday", ""):
+            assert (await http.get(f"/api/v2/help_center/articles/search?{query}")).status_code == 400
 
 
 async def test_what_the_adapter_does_not_use_is_answered_as_zendesk_specifies(company: Company) -> None:
@@ -232,18 +351,6 @@ async def test_what_the_adapter_does_not_use_is_answered_as_zendesk_specifies(co
 # ----------------------------------------------------------------------------------------------------- its client
 
 
-class Served(uvicorn.Server):
-    """Says when it is ready."""
-
-    def __init__(self, sandbox: VendorSandbox) -> None:
-        super().__init__(uvicorn.Config(sandbox, log_level="error", lifespan="off", ws="none"))
-        self.ready = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-
 @pytest.fixture
 def sandbox(company: Company) -> VendorSandbox:
     return zendesk_sandbox(company)
@@ -252,16 +359,10 @@ def sandbox(company: Company) -> VendorSandbox:
 @pytest.fixture
 def client(sandbox: VendorSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """zenpy, as its environment variables point it to another host than Zendesk's."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = Served(sandbox)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    assert server.ready.wait(10)
-    monkeypatch.setenv("ZENPY_FORCE_SCHEME", "http")
-    monkeypatch.setenv("ZENPY_FORCE_NETLOC", f"127.0.0.1:{listening.getsockname()[1]}")
-    yield zenpy.Zenpy(subdomain=SUBDOMAIN, email=AGENT_EMAIL, token=API_TOKEN, disable_cache=True)
-    server.should_exit = True
-    thread.join(10)
+    with serving(sandbox) as served:
+        monkeypatch.setenv("ZENPY_FORCE_SCHEME", "http")
+        monkeypatch.setenv("ZENPY_FORCE_NETLOC", served.url.removeprefix("http://"))
+        yield zenpy.Zenpy(subdomain=SUBDOMAIN, email=AGENT_EMAIL, token=API_TOKEN, disable_cache=True)
 
 
 def test_zenpy_creates_and_reads_a_ticket(client: Any, company: Company) -> None:
@@ -298,12 +399,41 @@ def test_zenpy_updates_a_ticket(client: Any, company: Company) -> None:
     assert [c.body for c in client.tickets.comments(ticket=ticket.id)][-1] == "Asked the carrier."
 
 
+def test_zenpy_is_told_that_somebody_else_was_faster(client: Any, company: Company) -> None:
+    ticket = client.tickets(id=int(native(opened(company))))
+    client.tickets.update(zenpy_objects.Ticket(id=ticket.id, status="hold"))
+    late = zenpy_objects.Ticket(id=ticket.id, status="open", safe_update=True, updated_stamp=ticket.updated_at)
+    with pytest.raises(zenpy_errors.APIException, match="UpdateConflict"):
+        client.tickets.update(late)
+
+
+def test_zenpy_searches_and_reads_articles(client: Any, company: Company) -> None:
+    [found] = client.help_center.articles.search("refund arrive")
+    assert (found.id, found.title, found.snippet.startswith("When will my <em>refund</em>")) == (
+        390_003,
+        "When will my refund arrive?",
+        False,
+    )
+    article = client.help_center.articles(id=found.id)
+    assert (article.body, article.section.name) == (company.articles[2].html, "Returns and refunds")
+    sections = {section.name for section in client.help_center.sections()}
+    assert sections == {article.space for article in company.articles if article.audience == "public"}
+
+
+def test_zenpy_reads_the_audits_and_files_of_a_ticket(client: Any, company: Company) -> None:
+    ticket = next(t for t in company.tickets if t.number % 4 == 0)
+    audits = list(client.tickets.audits(ticket=int(native(ticket))))
+    comments = list(client.tickets.comments(ticket=int(native(ticket))))
+    assert [audit.events[0]["id"] for audit in audits] == [comment.id for comment in comments]
+    assert [attachment.file_name for attachment in comments[0].attachments] == ["photo.jpg"]
+
+
 def test_zenpy_is_told_what_is_not_there(client: Any) -> None:
     with pytest.raises(zenpy_errors.RecordNotFoundException):
         client.tickets(id=1)
 
 
-async def test_zenpy_and_the_adapter_leave_the_same_state(
+async def test_zenpy_and_the_adapter_open_the_same_ticket(
     client: Any, sandbox: VendorSandbox, company: Company
 ) -> None:
     by_zenpy = created_by_zenpy(client)
@@ -311,6 +441,53 @@ async def test_zenpy_and_the_adapter_leave_the_same_state(
     by_us = await adapter(other, InProcess(other)).create_ticket(DRAFT, "key-12345678")
     assert by_us.ticket_id == f"zendesk:ticket:{by_zenpy.id}"
     assert await state(sandbox, by_zenpy.id) == await state(other, by_zenpy.id)
+
+
+async def test_zenpy_and_the_adapter_change_a_ticket_into_the_same(
+    client: Any, sandbox: VendorSandbox, company: Company
+) -> None:
+    ticket, other = opened(company), zendesk_sandbox(company)
+    await adapter(other, InProcess(other)).update_ticket(native(ticket), CHANGE, "key-12345678")
+    theirs = client.tickets(id=int(native(ticket)))
+    theirs.status, theirs.priority, theirs.assignee_id = "hold", "urgent", 900_003
+    theirs.tags = [*theirs.tags, "vip"]
+    theirs.comment = zenpy_objects.Comment(body="Asked the carrier.", public=False)
+    theirs.metadata = {"backoffice_update": "key-12345678"}
+    theirs.safe_update, theirs.updated_stamp = True, theirs.updated_at
+    client.tickets.update(theirs)
+    assert await state(sandbox, theirs.id) == await state(other, theirs.id)
+
+
+async def test_zenpy_and_the_adapter_reply_the_same(client: Any, sandbox: VendorSandbox, company: Company) -> None:
+    ticket, other = opened(company), zendesk_sandbox(company)
+    theirs = client.tickets(id=int(native(ticket)))
+    reply = replace(REPLY, version=theirs.updated_at)
+    sent = (await adapter(other, InProcess(other)).reply(native(ticket), reply, "key-12345678")).value
+    wanted = zenpy_objects.Ticket(
+        id=theirs.id,
+        status="pending",
+        comment=zenpy_objects.Comment(body=REPLY.body, public=True),
+        metadata={"backoffice_reply": "key-12345678"},
+        safe_update=True,
+        updated_stamp=theirs.updated_at,
+    )
+    by_zenpy = client.tickets.update(wanted)
+    assert sent.message_id == str(by_zenpy.audit.events[0]["id"])
+    assert await state(sandbox, theirs.id) == await state(other, theirs.id)
+
+
+async def test_zenpy_and_the_adapter_set_the_same_language(
+    client: Any, sandbox: VendorSandbox, company: Company
+) -> None:
+    other, who = zendesk_sandbox(company), Contact(ref=Ref("zendesk", "user", "200003"), name="")
+    before = client.users(id=200_003)
+    language = "ja" if before.locale != "ja" else "de"
+    await adapter(other, InProcess(other)).change_preferences(who, PreferenceChanges(language=language), "asked")
+    before.locale = language
+    client.users.update(before)
+    assert client.users(id=200_003).locale == language
+    paths = ("users/200003", f"users/search?query={company.people[KEY_ACCOUNT].email}")
+    assert await answers(sandbox, *paths) == await answers(other, *paths)
 
 
 def created_by_zenpy(client: Any) -> Any:
@@ -325,9 +502,21 @@ def created_by_zenpy(client: Any) -> Any:
 
 
 async def state(sandbox: VendorSandbox, ticket: int) -> list[Any]:
-    paths = (f"tickets/{ticket}?include=users", f"tickets/{ticket}/comments", "search?query=type:ticket printer")
+    paths = (f"tickets/{ticket}?include=users", f"tickets/{ticket}/comments", f"tickets/{ticket}/audits")
+    return await answers(sandbox, *paths, "search?query=type:ticket printer", f"search?query={ticket}")
+
+
+async def answers(sandbox: VendorSandbox, *paths: str) -> list[Any]:
     async with as_agent(InProcess(sandbox)) as http:
         return [(await http.get(f"/api/v2/{path}")).json() for path in paths]
+
+
+def opened(company: Company) -> CompanyTicket:
+    return next(ticket for ticket in company.tickets if ticket.status == "open")
+
+
+def native(ticket: CompanyTicket) -> str:
+    return str(10_001 + ticket.number)
 
 
 def as_agent(wire: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
@@ -335,5 +524,9 @@ def as_agent(wire: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
 
 
 def adapter(sandbox: VendorSandbox, wire: httpx.AsyncBaseTransport) -> Zendesk:
+    return Zendesk(connection(sandbox, wire))
+
+
+def connection(sandbox: VendorSandbox, wire: httpx.AsyncBaseTransport) -> BackendClient:
     secrets = EnvironmentCredentials({f"zendesk_{name}": value for name, value in sandbox.credentials.items()})
-    return Zendesk(connect(ZENDESK, wire, secrets, base_url=URL, clock=ManualClock()))
+    return connect(ZENDESK, wire, secrets, base_url=URL, clock=ManualClock())

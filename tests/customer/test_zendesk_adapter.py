@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,85 +11,49 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.customer.helpdesk import (
+    DRAFT,
+    KEY,
+    TICKET,
+    TODAY,
+    URL,
+    USER,
+    Helpdesk,
+    answering,
+    every_row,
+    found,
+    helpdesk,
+    native,
+    ticket_id,
+    user,
+)
 from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.zendesk import LEGACY_CREDENTIAL, ZENDESK, Zendesk, zendesk_sandbox
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN, AGENT_EMAIL, API_TOKEN, TOKEN_SECONDS
-from backoffice_customer.backends.zendesk.search import Term, parse, quoted, words
-from backoffice_customer.models import Comment, Contact, CreatedTicket, Event, Ref, Ticket, TicketRow
-from backoffice_customer.ports import CommentPage, Span, TicketDraft, TicketQuery
+from backoffice_customer.backends.zendesk.search import Term, parse, plain, quoted, words
+from backoffice_customer.models import Attachment, Comment, Contact, Event, EventKind, Ref, Ticket, TicketRow
+from backoffice_customer.ports import CommentPage, Span, TicketQuery
 from backoffice_shared.backend import Allowance, Failure
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.credentials.source import MissingCredential
 from backoffice_shared.envelope import Page
 from backoffice_shared.errors import (
     BackendUnavailable,
-    Conflict,
     InvalidInput,
     MalformedAnswer,
     NotFound,
-    OutcomeUnknown,
     PermissionDenied,
     RateLimited,
 )
 from backoffice_shared.http.client import connect
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, NAMESAKES, Company, order_name
-from backoffice_shared.sandbox.company import Ticket as CompanyTicket
-from backoffice_shared.sandbox.frame import Faults, InProcess, VendorSandbox
+from backoffice_shared.sandbox.frame import Faults, InProcess
 
 pytestmark = pytest.mark.anyio
 
-TODAY = datetime(2026, 11, 22, tzinfo=UTC)
-URL = "https://acme.zendesk.com"
-KEY = "order-1042-refund"
-DRAFT = TicketDraft(
-    name="Ada Lovelace",
-    email="ada@engine.example",
-    subject="Printer on fire",
-    body="There is smoke.",
-    priority="urgent",
-    tags=("printer", "smoke"),
-    public=True,
-)
-
-
-@dataclass
-class Helpdesk:
-    """The company's helpdesk, and the adapter that speaks to it."""
-
-    company: Company
-    sandbox: VendorSandbox
-    zendesk: Zendesk
-    clock: ManualClock
-    vendors_clock: ManualClock
-
-    def asked(self, path: str) -> int:
-        return sum(entry.path == path for entry in self.sandbox.requests)
-
-    def tickets_of(self, person: int) -> list[CompanyTicket]:
-        return self.company.tickets_of[person]
-
-    async def wire(self, method: str, path: str, json: object = None) -> Any:
-        """What Zendesk itself says."""
-        bearer = {"Authorization": f"Bearer {ACCESS_TOKEN}"}
-        async with httpx.AsyncClient(transport=InProcess(self.sandbox), base_url=URL, headers=bearer) as http:
-            answer = await http.request(method, f"/api/v2/{path}", json=json)
-            return answer.raise_for_status().json()
-
-
-def helpdesk(company: Company, **credentials: str) -> Helpdesk:
-    clock, vendors_clock = ManualClock(), ManualClock()
-    sandbox = zendesk_sandbox(company, clock=vendors_clock)
-    secrets = {f"zendesk_{name}": value for name, value in (credentials or sandbox.credentials).items()}
-    http = connect(ZENDESK, InProcess(sandbox), EnvironmentCredentials(secrets), base_url=URL, clock=clock)
-    return Helpdesk(company, sandbox, Zendesk(http), clock, vendors_clock)
-
-
-def answering(wire: object) -> Zendesk:
-    """Zendesk that says this to everything."""
-    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=wire))
-    secrets = EnvironmentCredentials({"zendesk_access_token": "t"})
-    return Zendesk(connect(ZENDESK, transport, secrets, base_url=URL, clock=ManualClock()))
+TICKETS: frozenset[EventKind] = frozenset({"ticket"})
+PROMISED = {"urgent": 1, "high": 4, "normal": 8, "low": 24}
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +64,6 @@ def company() -> Company:
 @pytest.fixture
 def desk(company: Company) -> Helpdesk:
     return helpdesk(company)
-
-
-def ticket_id(ticket: CompanyTicket) -> str:
-    return f"zendesk:ticket:{10_001 + ticket.number}"
-
-
-def native(ticket: CompanyTicket) -> str:
-    return str(10_001 + ticket.number)
-
-
-def user(number: int) -> Contact:
-    return Contact(ref=Ref("zendesk", "user", str(200_001 + number)), name="")
 
 
 # ----------------------------------------------------------------------------------------------------- people
@@ -179,21 +130,6 @@ async def test_agents_are_not_among_the_customers_found_by_name(desk: Helpdesk) 
     assert await desk.zendesk.search_contacts(agent.name, 10) == []
 
 
-USER = {
-    "id": 7,
-    "url": "https://acme.zendesk.com/api/v2/users/7.json",
-    "name": "Ada Lovelace",
-    "email": "Ada@Engine.example",
-    "phone": None,
-    "locale": "pt-BR",
-    "organization_id": 3,
-    "role": "end-user",
-    "active": True,
-    "tags": ["vip"],
-    "updated_at": "2026-11-01T08:00:00Z",
-}
-
-
 async def test_a_user_becomes_a_contact() -> None:
     wire = {"users": [USER, {**USER, "id": 8, "active": False}], "organizations": [{"id": 3, "name": "Engines"}]}
     assert await answering(wire).contacts(["7", "8"]) == [
@@ -217,16 +153,6 @@ async def test_a_user_without_address_or_organisation_becomes_a_contact() -> Non
 
 
 # ------------------------------------------------------------------------------------------- searching tickets
-
-
-async def every_row(desk: Helpdesk, query: TicketQuery, limit: int) -> list[TicketRow]:
-    rows: list[TicketRow] = []
-    cursor: str | None = None
-    while True:
-        chunk = await desk.zendesk.search_tickets(query, cursor, limit)
-        rows += chunk.items
-        if (cursor := chunk.next) is None:
-            return rows
 
 
 @pytest.mark.parametrize("limit", [7, 20, 50])
@@ -258,14 +184,24 @@ async def test_a_row_says_who_asks_and_who_answers(desk: Helpdesk) -> None:
             assignee=desk.company.agents[ticket.number % len(desk.company.agents)].name,
             created_at=ticket.created_at.replace(microsecond=0),
             updated_at=ticket.updated_at.replace(microsecond=0),
+            sla_due_at=ticket.updated_at.replace(microsecond=0) + timedelta(hours=PROMISED[ticket.priority]),
             tags=list(ticket.tags),
             url=f"https://acme.zendesk.com/agent/tickets/{native(ticket)}",
         )
     ]
 
 
-async def found(desk: Helpdesk, query: TicketQuery) -> set[str]:
-    return {row.ticket_id for row in await every_row(desk, query, 50)}
+async def test_what_is_due_first_of_what_the_clock_runs_towards_is_due() -> None:
+    metrics = [
+        {"metric": "first_reply_time", "stage": "achieved", "breach_at": "2026-11-01T08:00:00Z"},
+        {"metric": "next_reply_time", "stage": "active", "breach_at": "2026-11-03T08:00:00Z"},
+        {"metric": "requester_wait_time", "stage": "active", "breach_at": "2026-11-02T10:00:00+02:00"},
+        {"metric": "agent_work_time", "stage": "paused", "breach_at": None},
+        {"metric": "periodic_update_time", "stage": "active", "breach_at": None},
+    ]
+    wire = {"results": [{**TICKET, "slas": {"policy_metrics": metrics}}, {**TICKET, "slas": {}}, TICKET], "count": 3}
+    rows = (await answering(wire).search_tickets(TicketQuery(), None, 3)).items
+    assert [row.sla_due_at for row in rows] == [datetime(2026, 11, 2, 8, tzinfo=UTC), None, None]
 
 
 async def test_everything_that_is_asked_for_must_hold_and_one_of_several_values_is_enough(desk: Helpdesk) -> None:
@@ -300,12 +236,12 @@ async def test_sorting_by_creation_gives_the_newest_first(desk: Helpdesk) -> Non
     assert [row.created_at for row in rows] == sorted((row.created_at for row in rows), reverse=True)
 
 
-async def test_a_ticket_on_hold_counts_as_pending(desk: Helpdesk) -> None:
+async def test_a_ticket_on_hold_is_neither_open_nor_pending(desk: Helpdesk) -> None:
     ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if t.status == "open")
     await desk.wire("PUT", f"tickets/{native(ticket)}", {"ticket": {"status": "hold"}})
-    assert ticket_id(ticket) in await found(desk, TicketQuery(statuses=("pending",)))
-    assert ticket_id(ticket) not in await found(desk, TicketQuery(statuses=("open",)))
-    assert (await desk.zendesk.ticket(native(ticket), CommentPage())).status == "pending"
+    assert await found(desk, TicketQuery(statuses=("on_hold",))) == {ticket_id(ticket)}
+    assert ticket_id(ticket) not in await found(desk, TicketQuery(statuses=("open", "pending")))
+    assert (await desk.zendesk.ticket(native(ticket), CommentPage())).status == "on_hold"
 
 
 async def test_open_tickets_are_those_not_solved(desk: Helpdesk) -> None:
@@ -368,6 +304,13 @@ def test_no_value_leaves_its_condition(value: str) -> None:
     ]
 
 
+@given(text=HOSTILE)
+@settings(database=None, deadline=None)
+def test_a_text_for_the_help_center_has_neither_phrases_nor_exclusions(text: str) -> None:
+    assert not any(mark in plain(text) for mark in '"“”\\*\n\x00')
+    assert not any(word[0] in "-+" for word in plain(text).split())
+
+
 @pytest.mark.parametrize(
     "text", ['foo" status:closed', 'status:closed "', "type:user", '" OR requester:me', "“ status:closed ”"]
 )
@@ -403,6 +346,7 @@ async def test_a_ticket_comes_with_its_latest_comments(desk: Helpdesk) -> None:
         channel="email",
         customer_id="zendesk:user:200003",
         requester=customer,
+        email=desk.company.people[KEY_ACCOUNT].email,
         assignee=None if ticket.status == "new" else agent,
         tags=list(ticket.tags),
         created_at=ticket.created_at.replace(microsecond=0),
@@ -438,21 +382,6 @@ async def test_a_long_comment_is_cut_and_says_so(desk: Helpdesk) -> None:
     assert {(len(comment.text), comment.truncated) for comment in got.comments} == {(10, True)}
 
 
-TICKET = {
-    "id": 5,
-    "url": "https://acme.zendesk.com/api/v2/tickets/5.json",
-    "via": {"channel": "web"},
-    "subject": None,
-    "description": "x" * 300,
-    "priority": None,
-    "status": "closed",
-    "requester_id": 7,
-    "assignee_id": None,
-    "tags": [],
-    "custom_fields": [{"id": 1, "value": None}, {"id": 2, "value": True}],
-    "created_at": "2026-11-01T08:00:00Z",
-    "updated_at": "2026-11-02T08:00:00Z",
-}
 COMMENT = {
     "id": 1,
     "author_id": -1,
@@ -471,7 +400,37 @@ async def test_a_comment_without_a_known_author_is_the_systems_own() -> None:
     assert got.custom == {"2": "True"}
 
 
-@pytest.mark.parametrize("native", ["1", "99999", "count", "../users/me", "5/comments", ""])
+async def test_a_comment_says_which_files_came_with_it(desk: Helpdesk) -> None:
+    ticket = next(t for t in desk.tickets_of(KEY_ACCOUNT) if t.number % 4 == 0 and len(desk.company.thread(t)) > 1)
+    number = 10_001 + ticket.number
+    comments = (await desk.zendesk.ticket(native(ticket), CommentPage())).comments
+    assert [comment.attachments for comment in comments] == [
+        *[None] * (len(comments) - 1),
+        [
+            Attachment(
+                name="photo.jpg",
+                content_type="image/jpeg",
+                size=180_000 + number,
+                url=f"https://acme.zendesk.com/attachments/token/{number:08x}/?name=photo.jpg",
+            )
+        ],
+    ]
+
+
+async def test_a_file_that_was_deleted_did_not_come() -> None:
+    file = {"file_name": "a.exe", "content_type": "x/y", "size": 1, "content_url": "https://x", "deleted": True}
+    wire = {"ticket": TICKET, "comments": [{**COMMENT, "attachments": [file]}], "meta": {"has_more": False}}
+    [comment] = (await answering(wire).ticket("5", CommentPage())).comments
+    assert comment.attachments is None
+
+
+async def test_a_requester_without_an_address_has_none() -> None:
+    wire = {"ticket": TICKET, "users": [{"id": 7, "name": "Ada", "email": None}]}
+    got = await answering(wire).ticket("5", None)
+    assert (got.requester, got.email) == ("Ada", None)
+
+
+@pytest.mark.parametrize("native", ["9" * 400, "1", "99999", "count", "../users/me", "5/comments", ""])
 async def test_a_ticket_that_does_not_exist_is_not_found(desk: Helpdesk, native: str) -> None:
     with pytest.raises(NotFound):
         await desk.zendesk.ticket(native, CommentPage())
@@ -483,93 +442,12 @@ async def test_a_cursor_that_zendesk_does_not_know_is_the_callers_mistake(desk: 
         await desk.zendesk.ticket(native(desk.tickets_of(KEY_ACCOUNT)[0]), CommentPage(cursor="x"))
 
 
-# ---------------------------------------------------------------------------------------------------- creating
-
-
-async def test_a_ticket_is_opened_for_somebody_new(desk: Helpdesk) -> None:
-    created = await desk.zendesk.create_ticket(DRAFT, KEY)
-    number = len(desk.company.tickets) + 10_001
-    assert created == CreatedTicket(
-        ticket_id=f"zendesk:ticket:{number}",
-        status="new",
-        url=f"https://acme.zendesk.com/agent/tickets/{number}",
-        replayed=False,
-        idempotency_key=KEY,
-    )
-    got = await desk.zendesk.ticket(str(number), CommentPage())
-    assert (got.subject, got.priority, got.tags, got.channel) == (
-        "Printer on fire",
-        "urgent",
-        ["printer", "smoke"],
-        "api",
-    )
-    assert [(c.role, c.public, c.text) for c in got.comments] == [("agent", True, "There is smoke.")]
-    [contact] = await desk.zendesk.contacts_by_email([DRAFT.email])
-    assert (contact.name, str(contact.ref)) == ("Ada Lovelace", got.customer_id)
-
-
-async def test_a_ticket_for_a_known_customer_is_theirs_and_may_be_an_internal_note(desk: Helpdesk) -> None:
-    person = desk.company.people[5]
-    draft = TicketDraft(
-        "Call back", "Asked by phone.", None, (), public=False, name="Somebody Else", email=person.email
-    )
-    created = await desk.zendesk.create_ticket(draft, KEY)
-    got = await desk.zendesk.ticket(created.ticket_id.rpartition(":")[2], CommentPage())
-    assert (got.customer_id, got.requester, got.priority) == ("zendesk:user:200006", person.name, None)
-    assert [comment.public for comment in got.comments] == [False]
-
-
-async def test_a_new_ticket_is_seen_at_once_by_searches_that_were_answered_before(desk: Helpdesk) -> None:
-    query = TicketQuery(emails=(DRAFT.email,))
-    assert await found(desk, query) == set()
-    created = await desk.zendesk.create_ticket(DRAFT, KEY)
-    assert await found(desk, query) == {created.ticket_id}
-
-
-async def test_the_same_key_gives_the_same_ticket_and_says_so(desk: Helpdesk) -> None:
-    first = await desk.zendesk.create_ticket(DRAFT, KEY)
-    again = await desk.zendesk.create_ticket(DRAFT, KEY)
-    assert again == first.model_copy(update={"replayed": True})
-    assert await found(desk, TicketQuery(emails=(DRAFT.email,))) == {first.ticket_id}
-
-
-async def test_a_key_used_for_something_else_is_a_conflict(desk: Helpdesk) -> None:
-    await desk.zendesk.create_ticket(DRAFT, KEY)
-    other = TicketDraft("Another", DRAFT.body, None, (), public=True, name=DRAFT.name, email=DRAFT.email)
-    with pytest.raises(Conflict, match="idempotency key"):
-        await desk.zendesk.create_ticket(other, KEY)
-
-
-async def test_an_answer_lost_on_the_way_does_not_open_a_second_ticket(desk: Helpdesk) -> None:
-    await desk.zendesk.contacts(["200001"])  # so that the token is there
-    desk.sandbox.faults = Faults(plan=["drop_after_commit"])
-    created = await desk.zendesk.create_ticket(DRAFT, KEY)
-    assert created.replayed
-    assert await found(desk, TicketQuery(emails=(DRAFT.email,))) == {created.ticket_id}
-
-
-async def test_when_every_answer_is_lost_the_outcome_is_unknown_and_the_key_finds_it_out(desk: Helpdesk) -> None:
-    await desk.zendesk.contacts(["200001"])
-    desk.sandbox.faults = Faults(plan=["drop_after_commit"] * 3)
-    with pytest.raises(OutcomeUnknown) as raised:
-        await desk.zendesk.create_ticket(DRAFT, KEY)
-    assert raised.value.idempotency_key == KEY
-    assert (await desk.zendesk.create_ticket(DRAFT, KEY)).replayed
-    assert len(await found(desk, TicketQuery(emails=(DRAFT.email,)))) == 1
-
-
-async def test_a_ticket_without_a_word_is_refused_in_zendesks_words(desk: Helpdesk) -> None:
-    empty = TicketDraft("Nothing", " ", None, (), public=True, name=DRAFT.name, email=DRAFT.email)
-    with pytest.raises(InvalidInput, match="Description: cannot be blank"):
-        await desk.zendesk.create_ticket(empty, KEY)
-
-
 # ----------------------------------------------------------------------------------------------------- history
 
 
 async def test_history_is_when_tickets_were_opened_newest_first(desk: Helpdesk) -> None:
     newest = max(desk.tickets_of(KEY_ACCOUNT), key=lambda ticket: ticket.created_at)
-    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], Span(), None, 1)
+    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], TICKETS, Span(), None, 1)
     assert (chunk.total, chunk.next) == (len(desk.tickets_of(KEY_ACCOUNT)), "2")
     assert chunk.items == [
         Event(
@@ -589,26 +467,26 @@ async def test_history_is_when_tickets_were_opened_newest_first(desk: Helpdesk) 
 async def test_a_span_includes_both_of_its_ends(desk: Helpdesk) -> None:
     mine = sorted(desk.tickets_of(KEY_ACCOUNT), key=lambda ticket: ticket.created_at)
     span = Span(mine[3].created_at, mine[9].created_at)
-    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], span, None, 50)
+    chunk = await desk.zendesk.events([user(KEY_ACCOUNT)], TICKETS, span, None, 50)
     assert [event.id for event in chunk.items] == [ticket_id(ticket) for ticket in reversed(mine[3:10])]
 
 
 async def test_records_of_other_systems_have_no_history_here(desk: Helpdesk) -> None:
     elsewhere = Contact(ref=Ref("hubspot", "contact", "200003"), name="")
-    assert (await desk.zendesk.events([elsewhere], Span(), None, 50)).items == []
+    assert (await desk.zendesk.events([elsewhere], TICKETS, Span(), None, 50)).items == []
     assert not desk.sandbox.requests
 
 
 async def test_a_summary_has_240_characters_at_most() -> None:
     wire = {"results": [TICKET], "count": 1}
-    [event] = (await answering(wire).events([user(0)], Span(), None, 50)).items
+    [event] = (await answering(wire).events([user(0)], TICKETS, Span(), None, 50)).items
     assert event.summary == "x" * 240
 
 
 # ------------------------------------------------------------------------------------------------- credentials
 
 
-async def test_a_token_to_read_and_write_is_asked_for_in_json(company: Company) -> None:
+async def test_a_token_for_no_more_than_is_needed_is_asked_for_in_json(company: Company) -> None:
     sandbox = zendesk_sandbox(company)
     asked: list[httpx.Request] = []
 
@@ -623,8 +501,33 @@ async def test_a_token_to_read_and_write_is_asked_for_in_json(company: Company) 
     assert json.loads(asked[0].content) == {
         "grant_type": "client_credentials",
         **sandbox.credentials,
-        "scope": "read write",
+        "scope": "read tickets:write users:write",
     }
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("read tickets:write users:write", [200, 200, 200, 422]),
+        ("read", [200, 200, 200, 403]),
+        ("tickets:read hc:read tickets:write", [200, 403, 200, 422]),
+        ("write", [403, 403, 403, 422]),
+    ],
+)
+async def test_a_token_reaches_what_its_scope_says(company: Company, scope: str, allowed: list[int]) -> None:
+    """A search is part of no resource: it takes the scope to read everything."""
+    sandbox = zendesk_sandbox(company)
+    asked = {"grant_type": "client_credentials", **sandbox.credentials, "scope": scope}
+    async with httpx.AsyncClient(transport=InProcess(sandbox), base_url=URL) as http:
+        token = (await http.post("/oauth/tokens", json=asked)).json()["access_token"]
+        http.headers["authorization"] = f"Bearer {token}"
+        answers = [
+            await http.get("/api/v2/tickets/10001"),
+            await http.get("/api/v2/search.json", params={"query": "zip"}),
+            await http.get("/api/v2/help_center/sections"),
+            await http.post("/api/v2/tickets", json={}),
+        ]
+    assert [answer.status_code for answer in answers] == allowed
 
 
 async def test_one_token_is_fetched_for_many_calls_at_once(desk: Helpdesk) -> None:
@@ -682,35 +585,30 @@ async def test_wrong_credentials_are_refused_and_never_shown(
 # ---------------------------------------------------------------------------------------------------- failures
 
 
-async def test_a_throttled_call_says_how_long_to_wait(desk: Helpdesk) -> None:
+async def test_a_throttled_call_says_how_long_to_wait(company: Company) -> None:
+    desk = helpdesk(company, access_token=ACCESS_TOKEN)
     desk.sandbox.faults = Faults(throttle=1.0, retry_after=30)
-    desk.zendesk = helpdesk_with_token(desk)
     with pytest.raises(RateLimited, match="Number of allowed API requests per minute exceeded") as raised:
         await desk.zendesk.contacts(["200001"])
     assert raised.value.retry_after == 30
 
 
-async def test_an_unavailable_helpdesk_is_unavailable(desk: Helpdesk) -> None:
+async def test_an_unavailable_helpdesk_is_unavailable(company: Company) -> None:
+    desk = helpdesk(company, access_token=ACCESS_TOKEN)
     desk.sandbox.faults = Faults(error=1.0)
-    desk.zendesk = helpdesk_with_token(desk)
     with pytest.raises(BackendUnavailable, match="temporarily unavailable"):
         await desk.zendesk.contacts(["200001"])
 
 
-def helpdesk_with_token(desk: Helpdesk) -> Zendesk:
-    """An adapter that need not ask for a token first."""
-    secrets = EnvironmentCredentials({"zendesk_access_token": ACCESS_TOKEN})
-    return Zendesk(connect(ZENDESK, InProcess(desk.sandbox), secrets, base_url=URL, clock=desk.clock))
-
-
 @pytest.mark.parametrize("fault", ["malformed", "wrong_types"])
-async def test_an_answer_in_another_form_is_malformed(desk: Helpdesk, fault: Any) -> None:
-    zendesk = helpdesk_with_token(desk)
+async def test_an_answer_in_another_form_is_malformed(company: Company, fault: Any) -> None:
+    desk = helpdesk(company, access_token=ACCESS_TOKEN)
+    zendesk = desk.zendesk
     calls = [
         lambda: zendesk.contacts(["200001"]),
         lambda: zendesk.contacts_by_email(["a@b.example"]),
         lambda: zendesk.search_contacts("Ada", 5),
-        lambda: zendesk.events([user(0)], Span(), None, 5),
+        lambda: zendesk.events([user(0)], TICKETS, Span(), None, 5),
         lambda: zendesk.search_tickets(TicketQuery(), None, 5),
         lambda: zendesk.count_open_tickets(user(0)),
         lambda: zendesk.ticket("10001", CommentPage()),
@@ -719,9 +617,11 @@ async def test_an_answer_in_another_form_is_malformed(desk: Helpdesk, fault: Any
         desk.sandbox.faults = Faults(plan=[fault] * 2)
         with pytest.raises(MalformedAnswer):
             await call()
-    desk.sandbox.faults = Faults(plan=[fault])
-    with pytest.raises(OutcomeUnknown):
-        await zendesk.create_ticket(DRAFT, KEY)
+
+
+def limited(retry_after: int, *, remaining: int) -> httpx.Response:
+    headers = {"retry-after": str(retry_after), "x-rate-limit-remaining": str(remaining)}
+    return httpx.Response(429, json={"description": "Slow"}, headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -762,9 +662,23 @@ async def test_an_answer_in_another_form_is_malformed(desk: Helpdesk, fault: Any
             ),
             Failure(429, "Number of allowed API requests per minute exceeded", 93.0),
         ),
+        (limited(93, remaining=0), Failure(429, "Slow", 93.0)),
+        (limited(60, remaining=7), Failure(429, "Slow", 60.0)),
+        (limited(61, remaining=7), Failure(423, "Slow", 61.0)),
         (
             httpx.Response(400, json={"error": "IdempotentRequestError", "description": "Parameters don't match"}),
             Failure(409, "Parameters don't match"),
+        ),
+        (
+            httpx.Response(
+                422,
+                json={
+                    "error": "RecordInvalid",
+                    "description": "Record validation errors",
+                    "details": {"status": [{"description": "Status: closed prevents ticket update"}]},
+                },
+            ),
+            Failure(409, "Record validation errors: Status: closed prevents ticket update"),
         ),
         (httpx.Response(409, json={"error": "UpdateConflict", "description": "Outdated"}), Failure(409, "Outdated")),
         (httpx.Response(502, html="<h1>Bad gateway</h1>"), Failure(502, "answered 502")),

@@ -1,6 +1,7 @@
 """Shopify: the shop. https://shopify.dev/docs/api/admin-graphql/2026-10"""
 
-from backoffice_customer.backends.shopify.adapter import SHOPIFY, Shopify
+from backoffice_customer.backends.shopify.adapter import Shopify
+from backoffice_customer.backends.shopify.backend import SHOPIFY
 from backoffice_customer.backends.shopify.sandbox import shopify_sandbox
 
 __all__ = ["SHOPIFY", "Shopify", "shopify_sandbox"]

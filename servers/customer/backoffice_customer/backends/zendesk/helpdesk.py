@@ -7,14 +7,14 @@ in here. The time of a write is the company's present and a second for each writ
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain, count
 from typing import Any
 
 from backoffice_customer.backends.zendesk.search import COMPARED, Term, condition, moment, spaced
-from backoffice_shared.jsonvalues import arr
+from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.sandbox.company import Agent, Comment, Company, Person, Ticket
 
 STATUSES = ("new", "open", "pending", "hold", "solved", "closed")
@@ -23,6 +23,18 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 _FIRST_TICKET, _FIRST_USER, _FIRST_AGENT = 10_001, 200_001, 900_001
 ME = _FIRST_AGENT
 """The agent whom requests act for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One write to a ticket: `comment` is the place in the thread of what was said, `changed` the fields with what they
+    were before and are now. `custom` is the metadata of whoever wrote.
+    """
+
+    at: datetime
+    comment: int | None
+    changed: tuple[tuple[str, Any, Any], ...] = ()
+    custom: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,7 @@ class Written:
     updated_at: datetime
     assignee: int | None
     comments: tuple[Comment, ...]
+    audits: tuple[Audit, ...]
     channel: str
     order: int | None
 
@@ -49,7 +62,7 @@ AnyTicket = Ticket | Written
 class Helpdesk:
     """Users and tickets go by Zendesk's ids. Of the company's tickets none is copied until it is written to.
 
-    While `searches_are_stale`, they do not find who and what is new.
+    While `searches_are_stale`, they do not find who and what is new, and find tickets as they were before.
     """
 
     def __init__(self, company: Company, searches_are_stale: Callable[[], bool]) -> None:
@@ -57,9 +70,13 @@ class Helpdesk:
         self.people = {_FIRST_USER + p.number: p for p in company.people if "helpdesk" in p.systems}
         self.agents = {_FIRST_AGENT + a.number: a for a in company.agents}
         self.by_email = {user.email: n for n, user in chain(self.people.items(), self.agents.items())}
+        self.changed_at: dict[int, datetime] = {}
+        """When users were changed, who were."""
         self._searches_are_stale = searches_are_stale
         self._written: dict[int, Written] = {}  # by the company's number
-        self._texts: dict[int, str] = {}  # what searches look through, by the id of the ticket or user
+        # What searches look through.
+        self._ticket_texts: dict[tuple[int, datetime], str] = {}  # of the ticket since it was written to then
+        self._user_texts: dict[int, str] = {}
         self._new_users = count(_FIRST_USER + len(company.people))
         self._new_tickets = count(len(company.tickets))
         self._writes = count(1)
@@ -81,6 +98,12 @@ class Helpdesk:
     def comments(self, ticket: AnyTicket) -> tuple[Comment, ...]:
         return ticket.comments if isinstance(ticket, Written) else tuple(self.company.thread(ticket))
 
+    def audits(self, ticket: AnyTicket) -> tuple[Audit, ...]:
+        """Oldest first. Of the company's tickets, each comment is one write."""
+        if isinstance(ticket, Written):
+            return ticket.audits
+        return tuple(Audit(comment.at, n) for n, comment in enumerate(self.company.thread(ticket)))
+
     def assignee(self, ticket: AnyTicket) -> int | None:
         if isinstance(ticket, Written):
             return ticket.assignee
@@ -96,9 +119,22 @@ class Helpdesk:
             return self._add_user(first, last, email.lower(), phone or ""), True
         if (person := self.people.get(known)) is not None:
             named = replace(person, first_name=first, last_name=last) if name else person
-            self.people[known] = replace(named, phone=phone or named.phone)
-            self._texts.pop(known, None)
+            self._change_user(known, replace(named, phone=phone or named.phone))
         return known, False
+
+    def update_user(self, user_id: int, wanted: dict[str, Any]) -> None:
+        """An end user. What `wanted` leaves out stays as it is."""
+        person = self.people[user_id]
+        first, _, last = str(wanted.get("name") or person.name).partition(" ")
+        language = str(wanted.get("locale") or person.language).partition("-")[0].lower()
+        phone = str(wanted.get("phone") or person.phone)
+        self._change_user(user_id, replace(person, first_name=first, last_name=last, phone=phone, language=language))
+
+    def _change_user(self, user_id: int, changed: Person) -> None:
+        if changed != self.people[user_id]:
+            self.people[user_id] = changed
+            self.changed_at[user_id] = self._now()
+            self._user_texts.pop(user_id, None)
 
     def _add_user(self, first: str, last: str, email: str, phone: str) -> int:
         user_id = next(self._new_users)
@@ -134,33 +170,53 @@ class Helpdesk:
             updated_at=now,
             assignee=assignee,
             comments=(_my_comment(now, text, public=public),),
+            audits=(Audit(now, 0, custom=obj(wanted.get("metadata"))),),
             channel="api",
             order=None,
         )
         self._written[ticket.number] = ticket
         return ticket
 
-    def update_ticket(self, ticket: AnyTicket, wanted: dict[str, Any], text: str, *, public: bool) -> Written:
-        """What `wanted` leaves out stays as it is. Without a text there is no new comment."""
-        now = self._now()
+    def update_ticket(self, ticket: AnyTicket, wanted: dict[str, Any], text: str, *, public: bool) -> AnyTicket:
+        """What `wanted` leaves out stays as it is. Without a text there is no new comment, and where nothing else
+        changes either, no audit.
+        """
+        now, comments = self._now(), self.comments(ticket)
         tags = [*arr(wanted.get("tags", list(ticket.tags))), *arr(wanted.get("additional_tags"))]
+        before = self._fields(ticket)
+        after: dict[str, Any] = {
+            "subject": str(wanted.get("subject", ticket.subject)),
+            "status": str(wanted.get("status") or ticket.status),
+            "priority": wanted.get("priority", ticket.priority),
+            "tags": tuple(dict.fromkeys(tag for tag in tags if tag not in arr(wanted.get("remove_tags")))),
+            "assignee": _id(wanted["assignee_id"]) if "assignee_id" in wanted else self.assignee(ticket),
+        }
+        changed = tuple((name, before[name], value) for name, value in after.items() if before[name] != value)
+        if not changed and not text:
+            return ticket
+        audit = Audit(now, len(comments) if text else None, changed, obj(wanted.get("metadata")))
         written = Written(
             number=ticket.number,
             person=ticket.person,
-            subject=str(wanted.get("subject", ticket.subject)),
-            status=str(wanted.get("status") or ticket.status),
-            priority=wanted.get("priority", ticket.priority),
-            tags=tuple(dict.fromkeys(tag for tag in tags if tag not in arr(wanted.get("remove_tags")))),
+            **after,
             created_at=ticket.created_at,
             updated_at=now,
-            assignee=_id(wanted["assignee_id"]) if "assignee_id" in wanted else self.assignee(ticket),
-            comments=(*self.comments(ticket), *([_my_comment(now, text, public=public)] if text else [])),
+            comments=(*comments, *([_my_comment(now, text, public=public)] if text else [])),
+            audits=(*self.audits(ticket), audit),
             channel=channel(ticket),
             order=ticket.order,
         )
         self._written[ticket.number] = written
-        self._texts.pop(ticket_id(ticket), None)
         return written
+
+    def _fields(self, ticket: AnyTicket) -> dict[str, Any]:
+        return {
+            "subject": ticket.subject,
+            "status": ticket.status,
+            "priority": ticket.priority,
+            "tags": ticket.tags,
+            "assignee": self.assignee(ticket),
+        }
 
     def _now(self) -> datetime:
         return self.company.today + timedelta(seconds=next(self._writes))
@@ -189,8 +245,9 @@ class Helpdesk:
         if who:
             people = {user_id - _FIRST_USER for value in who for user_id in self._users_meant(value)}
             old = [ticket for person in people for ticket in self.company.tickets_of.get(person, ())]
+        changed = {} if self._searches_are_stale() else self._written
         for ticket in old:
-            yield self._written.get(ticket.number, ticket)
+            yield changed.get(ticket.number, ticket)
         yield from new
 
     def _is_seen(self, user_id: int) -> bool:
@@ -247,21 +304,21 @@ class Helpdesk:
         return {n for n, user in chain(self.people.items(), self.agents.items()) if text and text in spaced(user.name)}
 
     def _ticket_text(self, ticket: AnyTicket) -> str:
-        key = ticket_id(ticket)
-        if key not in self._texts:
+        key = ticket.number, ticket.updated_at
+        if key not in self._ticket_texts:
             parts = [ticket.subject, *ticket.tags, *(comment.text for comment in self.comments(ticket))]
-            self._texts[key] = spaced(" ".join(parts))
-        return self._texts[key]
+            self._ticket_texts[key] = spaced(" ".join(parts))
+        return self._ticket_texts[key]
 
     def _user_text(self, user_id: int) -> str:
-        if user_id not in self._texts:
+        if user_id not in self._user_texts:
             user = self.user(user_id)
             parts = [user.name, user.email]
             if isinstance(user, Person):
                 organisation = self.company.organisation(user)
                 parts += [user.phone, "" if organisation is None else organisation.name]
-            self._texts[user_id] = spaced(" ".join(parts))
-        return self._texts[user_id]
+            self._user_texts[user_id] = spaced(" ".join(parts))
+        return self._user_texts[user_id]
 
 
 def ticket_id(ticket: AnyTicket) -> int:

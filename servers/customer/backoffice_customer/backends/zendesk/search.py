@@ -36,6 +36,12 @@ def words(text: str) -> str:
     return " ".join(quoted(word) for word in _UNQUOTABLE.sub(" ", text[:_LONGEST_TEXT]).split())
 
 
+def plain(text: str) -> str:
+    """The words of `text` for a search that has phrases and exclusions, but no conditions: none of them is one."""
+    found = (word.lstrip("-+") for word in _UNQUOTABLE.sub(" ", text[:_LONGEST_TEXT]).split())
+    return " ".join(word for word in found if word)
+
+
 def any_of(key: str, values: Iterable[str]) -> str:
     """`any_of("status", ["new", "open"])`. Empty when there are no values. `key` is ours, `values` are anybody's."""
     return " ".join(f"{key}:{quoted(value)}" for value in values)

@@ -11,6 +11,7 @@ from typing import Any
 from backoffice_customer.backends.zendesk.helpdesk import (
     ME,
     AnyTicket,
+    Audit,
     Helpdesk,
     Written,
     author,
@@ -18,12 +19,20 @@ from backoffice_customer.backends.zendesk.helpdesk import (
     requester,
     ticket_id,
 )
-from backoffice_shared.sandbox.company import Agent, Person, order_name
+from backoffice_shared.sandbox.company import Agent, Comment, Person, order_name
 
 Record = dict[str, Any]
 
-_FIRST_ORGANISATION, _FIRST_AUDIT = 700_001, 1_000_000_000
+_FIRST_ORGANISATION, _FIRST_AUDIT, _FIRST_CHANGE = 700_001, 1_000_000_000, 2_000_000_000
 _ORDER_FIELD = 360_001
+
+LOCALES = {"en-US": 1, "de": 8, "fr": 16, "pt-BR": 19, "ja": 67}
+"""Those of this account, with their ids."""
+_LOCALE_OF = {locale.partition("-")[0]: locale for locale in LOCALES}
+
+_PROMISED = {"urgent": 1, "high": 4, "normal": 8, "low": 24}
+"""In how many hours an unsolved ticket of each priority is answered."""
+_STAGES = {"new": "active", "open": "active", "pending": "paused", "hold": "paused"}
 
 
 class Wire:
@@ -44,10 +53,12 @@ class Wire:
             "name": user.name.strip(),
             "email": user.email,
             "created_at": since,
-            "updated_at": since,
+            "updated_at": wire_time(self._helpdesk.changed_at[user_id])
+            if user_id in self._helpdesk.changed_at
+            else since,
             "time_zone": "UTC",
             "phone": None if agent else user.phone or None,
-            "locale": "en-US" if agent else {"en": "en-US", "pt": "pt-BR"}.get(user.language, user.language),
+            "locale": "en-US" if agent else _LOCALE_OF[user.language],
             "organization_id": None if agent else _organisation_id(user),
             "role": "agent" if agent else "end-user",
             "verified": True,
@@ -90,35 +101,101 @@ class Wire:
             "satisfaction_rating": None,
         }
 
+    def promises(self, ticket: AnyTicket) -> Record:
+        """The service level that is agreed for a ticket, as a search side-loads it."""
+        if ticket.priority is None:
+            return {"policy_metrics": []}
+        due = ticket.updated_at + timedelta(hours=_PROMISED[ticket.priority])
+        stage = _STAGES.get(ticket.status, "achieved")
+        return {"policy_metrics": [{"metric": "requester_wait_time", "stage": stage, "breach_at": wire_time(due)}]}
+
     def comment(self, ticket: AnyTicket, index: int) -> Record:
+        comment = self._helpdesk.comments(ticket)[index]
+        audits = self._helpdesk.audits(ticket)
+        nth = next(n for n, audit in enumerate(audits) if audit.comment == index)
+        return {
+            "id": _comment_id(ticket, index),
+            "type": "Comment",
+            "author_id": author(ticket, comment),
+            "body": comment.text,
+            "html_body": _html(comment),
+            "plain_body": comment.text,
+            "public": comment.public,
+            "attachments": self._attachments(ticket, index),
+            "audit_id": _audit_id(ticket, nth),
+            "via": _via(channel(ticket)),
+            "created_at": wire_time(comment.at),
+            "metadata": _metadata(audits[nth]),
+        }
+
+    def _attachments(self, ticket: AnyTicket, index: int) -> list[Record]:
+        """Every fourth customer sends a photo along."""
+        if index > 0 or ticket.number % 4 or ticket.number >= len(self._helpdesk.company.tickets):
+            return []
+        number = ticket_id(ticket)
+        return [
+            {
+                "id": number,
+                "url": f"{self._api}/attachments/{number}.json",
+                "file_name": "photo.jpg",
+                "content_url": f"{self._api.removesuffix('/api/v2')}/attachments/token/{number:08x}/?name=photo.jpg",
+                "content_type": "image/jpeg",
+                "size": 180_000 + number,
+                "inline": False,
+                "deleted": False,
+                "thumbnails": [],
+            }
+        ]
+
+    def audit(self, ticket: AnyTicket, nth: int) -> Record:
+        audit = self._helpdesk.audits(ticket)[nth]
+        said = [] if audit.comment is None else [self._said(ticket, audit.comment)]
+        changes = [
+            {
+                "id": _FIRST_CHANGE + _comment_id(ticket, nth) * 10 + n,
+                "type": "Change",
+                "field_name": "assignee_id" if field == "assignee" else field,
+                "value": _changed(after),
+                "previous_value": _changed(before),
+            }
+            for n, (field, before, after) in enumerate(audit.changed)
+        ]
+        comments = self._helpdesk.comments(ticket)
+        return {
+            "id": _audit_id(ticket, nth),
+            "ticket_id": ticket_id(ticket),
+            "created_at": wire_time(audit.at),
+            "author_id": ME if audit.comment is None else author(ticket, comments[audit.comment]),
+            "metadata": _metadata(audit),
+            "events": [*said, *changes],
+            "via": _via("api" if isinstance(ticket, Written) else channel(ticket)),
+        }
+
+    def _said(self, ticket: AnyTicket, index: int) -> Record:
         comment = self._helpdesk.comments(ticket)[index]
         return {
             "id": _comment_id(ticket, index),
             "type": "Comment",
             "author_id": author(ticket, comment),
             "body": comment.text,
-            "html_body": f'<div class="zd-comment" dir="auto"><p>{escape(comment.text)}</p></div>',
-            "plain_body": comment.text,
+            "html_body": _html(comment),
             "public": comment.public,
-            "attachments": [],
-            "audit_id": _FIRST_AUDIT + _comment_id(ticket, index),
-            "via": _via(channel(ticket)),
-            "created_at": wire_time(comment.at),
-            "metadata": {"system": {}, "custom": {}},
+            "attachments": self._attachments(ticket, index),
         }
 
-    def written(self, ticket: Written) -> Record:
+    def written(self, ticket: AnyTicket) -> Record:
         """The answer to a write: the ticket, and the record of the write."""
-        audit: Record = {
-            "id": _FIRST_AUDIT + _comment_id(ticket, len(ticket.comments) - 1),
-            "ticket_id": ticket_id(ticket),
-            "created_at": wire_time(ticket.updated_at),
-            "author_id": ME,
-            "metadata": {"system": {}, "custom": {}},
-            "events": [],
-            "via": _via("api"),
+        return {"ticket": self.ticket(ticket), "audit": self.audit(ticket, len(self._helpdesk.audits(ticket)) - 1)}
+
+    def locale(self, name: str) -> Record:
+        return {
+            "id": LOCALES[name],
+            "url": f"{self._api}/locales/{name}.json",
+            "locale": name,
+            "name": name,
+            "created_at": wire_time(self._founded),
+            "updated_at": wire_time(self._founded),
         }
-        return {"ticket": self.ticket(ticket), "audit": audit}
 
     # ------------------------------------------------------------------------ side-loaded: each that is named, once
 
@@ -158,6 +235,23 @@ def _organisation_id(person: Person) -> int | None:
 
 def _comment_id(ticket: AnyTicket, index: int) -> int:
     return ticket_id(ticket) * 1_000 + index
+
+
+def _audit_id(ticket: AnyTicket, nth: int) -> int:
+    return _FIRST_AUDIT + _comment_id(ticket, nth)
+
+
+def _metadata(audit: Audit) -> Record:
+    return {"system": {}, "custom": dict(audit.custom)}
+
+
+def _html(comment: Comment) -> str:
+    return f'<div class="zd-comment" dir="auto"><p>{escape(comment.text)}</p></div>'
+
+
+def _changed(value: Any) -> Any:
+    """Audits have numbers as text."""
+    return str(value) if isinstance(value, int) else value
 
 
 def _via(name: str) -> Record:

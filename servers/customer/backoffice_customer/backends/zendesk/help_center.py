@@ -1,0 +1,166 @@
+"""Zendesk's Help Center: articles that the company has published for its customers.
+
+Source: https://developer.zendesk.com/api-reference/help_center/help-center-api/search/#search-articles,
+https://developer.zendesk.com/api-reference/help_center/help-center-api/articles/ and …/sections/
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from backoffice_customer.backends.zendesk.access import ZENDESK
+from backoffice_customer.backends.zendesk.search import plain
+from backoffice_customer.backends.zendesk.translation import is_id
+from backoffice_customer.models import Article, ArticleRow, KnowledgeSource, Ref
+from backoffice_customer.ports import ArticleQuery
+from backoffice_shared.errors import NotFound
+from backoffice_shared.http.client import BackendClient, Params, path
+from backoffice_shared.principal import principal
+
+_LARGEST_PAGE = 100
+_MOST_SECTIONS = 1_000
+_FRESH_FOR = 300  # seconds; articles change rarely
+
+Sections = dict[int, str]
+"""The names of sections by their ids. Sections of different categories may have the same name."""
+
+
+class HelpCenter:
+    """What everybody may read there. A draft, or an article for some users only, does not exist for us.
+
+    A space is a section, by its name. Whoever may see only parts of Zendesk sees the sections that are among them.
+    """
+
+    kind = "article"
+    source: KnowledgeSource = "help_center"
+
+    def __init__(self, http: BackendClient) -> None:
+        self._http = http
+
+    async def search_articles(self, query: ArticleQuery, limit: int) -> list[ArticleRow]:
+        text = plain(query.text)
+        sections = _in_space(_in_sight(await self._sections()), query.space) if text else {}
+        if not sections:
+            return []
+        rows = await self._http.read(
+            "help_center.search",
+            "/api/v2/help_center/articles/search",
+            # Some of what is found may not be for everybody.
+            params={"query": text, "per_page": min(2 * limit, _LARGEST_PAGE), **_narrowed(query, sections)},
+            into=partial(_rows, sections=sections),
+            fresh_for=_FRESH_FOR,
+            scoped=True,
+            tags=("articles",),
+        )
+        since = query.updated_since
+        return [row for row in rows if since is None or (row.updated_at is not None and row.updated_at >= since)][
+            :limit
+        ]
+
+    async def article(self, native: str) -> Article:
+        article = None
+        if is_id(native):
+            sections = _in_sight(await self._sections())
+            article = await self._http.read(
+                "help_center.article",
+                path("api", "v2", "help_center", "articles", native),
+                into=partial(_article, sections=sections),
+                fresh_for=_FRESH_FOR,
+                scoped=True,
+                tags=("articles", f"article:{native}"),
+            )
+        if article is None:
+            raise NotFound(ZENDESK.title, f"there is no article {native[:40]!r}")
+        return article
+
+    async def _sections(self) -> Sections:
+        found: Sections = {}
+        for page in range(1, _MOST_SECTIONS // _LARGEST_PAGE + 1):
+            some, more = await self._http.read(
+                "help_center.sections",
+                "/api/v2/help_center/sections",
+                params={"page": page, "per_page": _LARGEST_PAGE},
+                into=_sections,
+                fresh_for=_FRESH_FOR,
+                scoped=True,
+                tags=("articles",),
+            )
+            found |= some
+            if not more:
+                break
+        return found
+
+
+def _in_sight(sections: Sections) -> Sections:
+    parts = principal().parts(ZENDESK.name)
+    return sections if parts is None else {n: name for n, name in sections.items() if name in parts}
+
+
+def _in_space(sections: Sections, space: str | None) -> Sections:
+    if space is None:
+        return sections
+    return {n: name for n, name in sections.items() if name.casefold() == space.casefold()}
+
+
+def _narrowed(query: ArticleQuery, sections: Sections) -> Params:
+    """What the search can leave out by itself: it takes one section, and whole days."""
+    section = {"section": next(iter(sections))} if len(sections) == 1 else {}
+    if query.updated_since is None:
+        return section
+    return {**section, "updated_after": (query.updated_since - timedelta(days=1)).strftime("%Y-%m-%d")}
+
+
+# ------------------------------------------------------------------------------------------------- wire to our words
+
+
+def _sections(wire: Any) -> tuple[Sections, bool]:
+    return {row["id"]: row["name"] for row in wire["sections"]}, wire["next_page"] is not None
+
+
+def _rows(wire: Any, *, sections: Sections) -> list[ArticleRow]:
+    return [_row(row, sections) for row in wire["results"] if _is_for_everybody(row, sections)]
+
+
+def _row(wire: Any, sections: Sections) -> ArticleRow:
+    return ArticleRow(
+        doc_id=_doc_id(wire),
+        title=wire["title"],
+        snippet=_snippet(wire),
+        source="help_center",
+        space=sections[wire["section_id"]],
+        updated_at=wire["updated_at"],
+        url=wire["html_url"],
+    )
+
+
+def _article(wire: Any, *, sections: Sections) -> Article | None:
+    said = wire["article"]
+    if not _is_for_everybody(said, sections):
+        return None
+    return Article(
+        doc_id=_doc_id(said),
+        title=said["title"],
+        html=said["body"] or "",
+        source="help_center",
+        space=sections[said["section_id"]],
+        updated_at=said["updated_at"],
+        url=said["html_url"],
+    )
+
+
+def _is_for_everybody(wire: Any, sections: Sections) -> bool:
+    """A segment of users is who may see an article: with none it is for everybody."""
+    restricted = wire["user_segment_id"] is not None or bool(wire.get("user_segment_ids"))
+    return not wire["draft"] and not restricted and wire["section_id"] in sections
+
+
+def _snippet(wire: Any) -> str | None:
+    """Found words are between `<em>` and `</em>`."""
+    snippet: str = (wire.get("snippet") or "").replace("<em>", "").replace("</em>", "")
+    return snippet[:300] or None
+
+
+def _doc_id(wire: Any) -> str:
+    return str(Ref(ZENDESK.name, "article", str(wire["id"])))
