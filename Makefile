@@ -43,7 +43,7 @@ check: .venv/.dev ## lint, types, import contracts, lock
 	@$(BIN)/python tests/lock.py
 
 snapshot: .venv/.dev ## rewrite the committed snapshot of every tool as a model sees it
-	@$(BIN)/python -m pytest tests/test_tool_snapshot.py --snapshot-update
+	@$(BIN)/python -m pytest tests/test_tool_snapshot.py tests/test_readmes.py --snapshot-update
 
 bench: .venv/.dev ## measure, and rewrite the tables of docs/performance.md
 	@$(BIN)/python -m bench

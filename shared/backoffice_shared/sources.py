@@ -157,12 +157,12 @@ def together(*groups: Sequence[Source]) -> list[Source]:
 _WORSE = ("skipped", "ok", "stale", "error")
 
 
-def must_see(backend: str, title: str = "") -> None:
+def must_see(backend: str, title: str = "", *, whole: bool = False) -> None:
     """
     Raises:
-        PermissionDenied: the caller may not see this backend's data.
+        PermissionDenied: the caller may not see this backend's data; or, for the `whole` of it, only parts.
     """
-    if not principal().sees(backend):
+    if not principal().sees(backend) or (whole and principal().parts(backend) is not None):
         raise PermissionDenied(title or backend, _OUT_OF_SIGHT, hint="Ask your operator for access")
 
 

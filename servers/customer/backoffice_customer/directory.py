@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from backoffice_customer.models import Candidate, Contact, Customer, Link, Match, Preferences, Ref, parse_ref
+from backoffice_customer.models import Candidate, Contact, Match, Ref, parse_ref
 from backoffice_customer.ports import People
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import BackofficeError, InvalidInput, NotFound
@@ -20,8 +20,16 @@ from backoffice_shared.sources import Source, at_once, fan_out, together
 
 _MOST = 50  # candidates asked of one system
 
-By = Literal["id", "email", "number", "phone", "name", "text"]
-_CONFIDENCE: dict[By, float] = {"id": 1.0, "email": 1.0, "number": 0.9, "phone": 0.9, "name": 0.6, "text": 0.3}
+By = Literal["id", "email", "number", "phone", "name", "company", "text"]
+_CONFIDENCE: dict[By, float] = {
+    "id": 1.0,
+    "email": 1.0,
+    "number": 0.9,
+    "phone": 0.9,
+    "name": 0.6,
+    "company": 0.4,
+    "text": 0.3,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,9 @@ class Directory:
     def __init__(self, systems: Mapping[str, People], cursors: Cursors) -> None:
         self._systems = systems
         self._cursors = cursors
+
+    def keeps_people(self, system: str) -> bool:
+        return system in self._systems
 
     async def people(self, customer_ids: Sequence[str]) -> Found:
         """These customers, each with everything that is known to be the same person.
@@ -188,7 +199,7 @@ class Directory:
 
 async def _by_text(people: People, text: str) -> list[Contact]:
     if _is_phone(text):
-        return await people.search_contacts(_digits(text), _MOST)
+        return await people.search_contacts(digits(text), _MOST)
     return [] if _number(text) is not None else await people.search_contacts(text, _MOST)
 
 
@@ -202,38 +213,6 @@ class _Hits:
 
 def _person(contacts: tuple[Contact, ...], owners: Mapping[Ref, str]) -> Person:
     return Person(contacts[0].ref, contacts, frozenset(owners[c.ref] for c in contacts if c.ref in owners))
-
-
-def merged(person: Person) -> Customer:
-    """One profile out of all records: the first system that knows a thing says it."""
-    records = person.contacts
-    consent = {c.ref.backend: c.email_marketing for c in records if c.email_marketing is not None}
-    return Customer(
-        customer_id=str(person.asked),
-        name=next((c.name for c in records), ""),
-        emails=list(person.emails),
-        phones=_distinct_phones(phone for contact in records for phone in contact.phones),
-        company=next((c.company for c in records if c.company), None),
-        owner=next((c.owner for c in records if c.owner), None),
-        tier=next((c.tier for c in records if c.tier), None),
-        lifecycle=next((c.lifecycle for c in records if c.lifecycle), None),
-        tags=list(dict.fromkeys(tag for contact in records for tag in contact.tags)),
-        lifetime_value=next((c.spent for c in records if c.spent), None),
-        preferences=Preferences(
-            language=next((c.language for c in records if c.language), None),
-            country=next((c.country for c in records if c.country), None),
-            email_marketing=consent,
-        ),
-        links=[
-            Link(
-                system=contact.ref.backend,
-                id=str(contact.ref),
-                url=contact.url,
-                matched_by="id" if contact.ref == person.asked else "email",
-            )
-            for contact in records
-        ],
-    )
 
 
 def masked(email: str) -> str:
@@ -263,7 +242,7 @@ def _candidate(person: Person, by: By) -> Candidate:
         tier=next((c.tier for c in person.contacts if c.tier), None),
         status=next((c.lifecycle for c in person.contacts if c.lifecycle), None),
         last_activity_at=max(seen, default=None),
-        match=Match(by=by, confidence=_CONFIDENCE[by]),
+        match=Match(by=by, confidence=_CONFIDENCE[by], found_in=[contact.ref.backend for contact in person.contacts]),
     )
 
 
@@ -275,12 +254,13 @@ def _reason(person: Person, text: str) -> By:
         return "email"
     if _number(wanted) in person.numbers:
         return "number"
-    digits = _digits(wanted)
-    phones = [_digits(phone) for contact in person.contacts for phone in contact.phones]
-    if _is_phone(wanted) and any(phone.endswith(digits) for phone in phones):
+    phones = [digits(phone) for contact in person.contacts for phone in contact.phones]
+    if _is_phone(wanted) and any(phone.endswith(digits(wanted)) for phone in phones):
         return "phone"
     if any(contact.name.lower() == wanted for contact in person.contacts):
         return "name"
+    if any((contact.company or "").lower() == wanted for contact in person.contacts):
+        return "company"
     return "text"
 
 
@@ -307,10 +287,6 @@ def _same(own: Contact, others: Iterable[Contact]) -> list[Contact]:
     return [own, *same]
 
 
-def _distinct_phones(phones: Iterable[str]) -> list[str]:
-    return list({_digits(phone): phone for phone in phones}.values())
-
-
 def _is_email(text: str) -> bool:
     return re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@.]+", text.strip()) is not None
 
@@ -323,8 +299,8 @@ def _number(text: str) -> str | None:
 
 def _is_phone(text: str) -> bool:
     """Seven digits or more, and nothing but what people write between them."""
-    return re.fullmatch(r"[\d\s()+./-]+", text.strip()) is not None and len(_digits(text)) >= 7
+    return re.fullmatch(r"[\d\s()+./-]+", text.strip()) is not None and len(digits(text)) >= 7
 
 
-def _digits(text: str) -> str:
+def digits(text: str) -> str:
     return re.sub(r"\D", "", text)

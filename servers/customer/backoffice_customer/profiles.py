@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from backoffice_customer.directory import Directory, Person, merged
-from backoffice_customer.models import Contact, Counts, Customers, Event, EventKind
-from backoffice_customer.ports import Desk, History, Shop, Span
+from backoffice_customer.directory import Directory, Person
+from backoffice_customer.merged import merged
+from backoffice_customer.models import Contact, Counts, Customers, Event, EventKind, Noted
+from backoffice_customer.ports import Desk, History, Notebook, NoteDraft, Shop, Span
 from backoffice_shared.envelope import Listing
-from backoffice_shared.errors import BackofficeError
+from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.paging import Chunk, Cursors, merge
-from backoffice_shared.sources import Source, fan_out, together
+from backoffice_shared.sources import Source, at_once, fan_out, together
 
 _YEAR = timedelta(days=365)
 
@@ -25,15 +26,16 @@ class Profiles:
     desks: Mapping[str, Desk]
     shops: Mapping[str, Shop]
     histories: Mapping[str, History]
+    notebooks: Mapping[str, Notebook]
     cursors: Cursors
 
     async def get(self, customer_ids: Sequence[str], include: frozenset[str]) -> Customers:
-        """These customers, in the order asked, with the sections in `include`: "counts", "preferences"."""
+        """These customers, in the order asked, with the sections in `include`: "counts", "preferences", "provenance"."""
         found = await self.directory.people(customer_ids)
         customers = [merged(person) for person in found.people]
         sources = found.sources
-        if "preferences" not in include:
-            customers = [customer.model_copy(update={"preferences": None}) for customer in customers]
+        unasked_for = {section: None for section in ("preferences", "provenance") if section not in include}
+        customers = [customer.model_copy(update=unasked_for) for customer in customers]
         if "counts" in include:
             counted = await asyncio.gather(*(self._counts(person) for person in found.people))
             pairs = zip(customers, counted, strict=True)
@@ -68,28 +70,54 @@ class Profiles:
         found.sources = together(found.sources, sources)
         return found
 
+    async def add_note(self, customer_id: str, note: NoteDraft, key: str) -> Noted:
+        """Add it to the record that was asked for, or else to that of the first system that keeps notes.
+
+        Raises:
+            InvalidInput: no system that knows this customer keeps notes.
+            BackofficeError: the system whose turn it is did not say whether it knows them.
+        """
+        person, sources = await self.directory.person(customer_id)
+        own = person.asked.backend
+        for name in sorted(self.notebooks, key=lambda name: name != own):
+            if name in person.unasked:
+                raise person.unasked[name]  # a repetition must not write elsewhere
+            if mine := person.of(name):
+                written = await self.notebooks[name].add_note(mine[0], note, key)
+                return written.value.model_copy(
+                    update={"replayed": written.replayed, "idempotency_key": key, "sources": sources}
+                )
+        raise InvalidInput("", f"no system that knows customer {customer_id!r} keeps notes")
+
     async def _counts(self, person: Person) -> tuple[Counts, list[Source]]:
         since = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - _YEAR
-        reads: dict[str, Callable[[], Awaitable[Counts]]] = {}
-        for name, desk in self.desks.items():
-            if mine := person.of(name):
-                reads[name] = partial(_open_tickets, desk, mine[0])
-        for name, shop in self.shops.items():
-            if mine := person.of(name):
-                reads[name] = partial(_orders_since, shop, mine[0], since)
-        answers = await fan_out(reads)
-        known = [counts.model_dump(exclude_none=True) for counts in answers.values.values()]
-        return Counts(**{name: value for counts in known for name, value in counts.items()}), answers.sources
+        tickets = {
+            name: partial(desk.count_open_tickets, mine)
+            for name, desk in self.desks.items()
+            if (mine := self._known_as(person, name)) is not None
+        }
+        orders = {
+            name: partial(shop.count_orders, mine, since)
+            for name, shop in self.shops.items()
+            if (mine := self._known_as(person, name)) is not None
+        }
+        counted = await at_once(fan_out(tickets), fan_out(orders))
+        open_tickets, orders_12m = (
+            None
+            if answers.errors or not answers.values or person.unasked.keys() & systems
+            else sum(answers.values.values())
+            for answers, systems in zip(counted, (self.desks.keys(), self.shops.keys()), strict=True)
+        )
+        counts = Counts(open_tickets=open_tickets, orders_12m=orders_12m)
+        return counts, together(*(answers.sources for answers in counted))
+
+    def _known_as(self, person: Person, system: str) -> Contact | None:
+        """The person's record there. A system that keeps none goes by addresses, which any record has."""
+        if not self.directory.keeps_people(system):
+            return person.own
+        return next(iter(person.of(system)), None)
 
 
 async def _unasked(error: BackofficeError, _cursor: str | None, _limit: int) -> Chunk[Event]:
     """Of a system that could not say who the person is there, nobody knows what happened with them."""
     raise error
-
-
-async def _open_tickets(desk: Desk, who: Contact) -> Counts:
-    return Counts(open_tickets=await desk.count_open_tickets(who))
-
-
-async def _orders_since(shop: Shop, who: Contact, since: datetime) -> Counts:
-    return Counts(orders_12m=await shop.count_orders(who, since))

@@ -106,16 +106,18 @@ class BackendClient:
         fresh_for: float = 0.0,
         tags: Iterable[str] = (),
         personal: bool = False,
+        scoped: bool = False,
     ) -> T:
         """Ask. `fresh_for` is in seconds; `tags` name what the answer is about, so that a write can drop it.
 
-        `personal`: the answer depends on who calls, so that nobody else is given it.
+        `personal`: the answer depends on who calls, so that nobody else is given it. `scoped`: the adapter keeps to the
+        parts that the caller may see (`Principal.parts`); any other read is refused to who may see only parts.
 
         Raises:
             BackofficeError: the caller may not see this vendor's data; or the vendor refused, failed, or answered
                 something misshapen.
         """
-        must_see(self.backend.name, self.backend.title)
+        must_see(self.backend.name, self.backend.title, whole=not scoped)
         whose = _partition(await self._credentials.read(self.backend.name), personal=personal)
         call = Call(operation, reads=True, fresh_for=fresh_for, tags=frozenset(tags), partition=whose)
         return self._translated(call, await self._send(call, method, path, params, json), into)
@@ -139,7 +141,7 @@ class BackendClient:
             OutcomeUnknown: it was sent, and no clear answer came.
             BackofficeError: as for `read`.
         """
-        must_see(self.backend.name, self.backend.title)
+        must_see(self.backend.name, self.backend.title, whole=True)
         header = self.backend.idempotency_header
         call = Call(
             operation,

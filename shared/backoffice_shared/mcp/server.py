@@ -58,7 +58,10 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
         tools=list(tools.values()),
         resources=[backends_resource(domain, reachable, on, clients)],
         extensions=[Policies(chain)],
-        middleware=[Messages(domain.name), Listed(facts.get, on.access)],
+        middleware=[
+            Messages(domain.name),
+            Listed(facts.get, on.access, {resource.scheme: resource.tool for resource in domain.resources}),
+        ],
         lifespan=lifespan,
         subscriptions=on.state.bus,
         cache_hints=CACHE_HINTS,

@@ -79,7 +79,7 @@ PreferenceField = Literal["language", "email_marketing", "sms_marketing"]
 
 
 class PreferenceChanges(BaseModel):
-    """What to change; what is left out stays. `language` is ISO 639-1."""
+    # What is left out stays. A docstring here would be told to every model, in every conversation.
 
     model_config = ConfigDict(extra="forbid")
 

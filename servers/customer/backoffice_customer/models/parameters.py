@@ -21,8 +21,10 @@ TicketId = Annotated[str, Field(min_length=1, max_length=300)]
 OrderId = Annotated[str, Field(min_length=1, max_length=120)]
 DocId = Annotated[str, Field(min_length=1, max_length=120)]
 Limit = Annotated[int, Field(ge=1, le=50)]
-Cursor = Annotated[str, Field(max_length=2000, description="From page.next_cursor")]
-Fields = Annotated[list[str], Field(max_length=40, description="Output fields; default concise")]
+Cursor = Annotated[str, Field(max_length=2000)]
+"""`page.next_cursor` of the answer before."""
+Fields = list[str]
+"""The fields of each row that are wanted."""
 Key = Annotated[
     str, Field(min_length=8, max_length=255, pattern="^[!-~]+$", description="Reuse only to retry the same action")
 ]

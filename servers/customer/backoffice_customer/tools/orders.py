@@ -1,4 +1,4 @@
-"""Orders."""
+"""Orders, and what is in stock."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from backoffice_customer.models import (
     OrderId,
     OrderRow,
     PaymentStatus,
+    Stock,
 )
 from backoffice_customer.ports import OrderQuery, OrderSection
-from backoffice_customer.services import TheOrders
+from backoffice_customer.services import TheInventory, TheOrders
 from backoffice_shared.envelope import Listing
 from backoffice_shared.mcp.tool import READ, tool
 
@@ -54,8 +55,18 @@ async def search_orders(
 
 @tool(READ, scope="customer:read", toolset="commerce", needs="orders")
 async def get_order(orders: TheOrders, order_id: OrderId, include: list[OrderSection] | None = None) -> Order:
-    """One order: lines and what is refundable; on request shipments with tracking, payments, refunds."""
+    """One order: lines and what is refundable; on request shipments with tracking, payments, refunds, returns."""
     return await orders.get(order_id, frozenset(include or ()))
 
 
-TOOLS = (search_orders, get_order)
+@tool(READ, scope="customer:read", toolset="commerce", needs="stock", personal=False)
+async def check_inventory(
+    inventory: TheInventory,
+    skus: Annotated[list[Annotated[str, Field(min_length=1, max_length=80)]], Field(min_length=1, max_length=50)],
+    location: Annotated[str, Field(min_length=1, max_length=120)] | None = None,
+) -> Stock:
+    """Stock by SKU and location."""
+    return await inventory.check(skus, location)
+
+
+TOOLS = (search_orders, get_order, check_inventory)
