@@ -47,6 +47,9 @@ class TokenEndpoint:
     `path` is one at the vendor's `base_url`, or a whole URL. The request is a form, as the RFC has it, or JSON where the
     vendor wants that.
 
+    `client` is how a refresh shows the client's own secret: every server should take Basic (§2.3.1), some take it only
+    in the form.
+
     A `private_key` in place of the `client_secret` signs an assertion (RFC 7523 §2.1) that `client_id` acts for
     `username`; `audience` is for whom, the base URL when empty.
     """
@@ -55,6 +58,7 @@ class TokenEndpoint:
     scope: str = ""
     json: bool = False
     grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
+    client: Literal["basic", "form"] = "basic"
     audience: str = ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mcp.client import Client
@@ -48,6 +49,13 @@ class Office:
         assert result.is_error, result.structured_content
         return said(result)
 
+    def forget(self) -> None:
+        """What is noted about each call, so that a test can make very many."""
+        self.audit.calls -= len(self.audit.written)
+        self.audit.written.clear()
+        for sandbox in self.sandboxes.values():
+            sandbox.requests.clear()
+
     def broken(self, vendor: str, **faults: Any) -> None:
         self.sandboxes[vendor].faults = Faults(**faults)
 
@@ -69,7 +77,13 @@ def unhurried(reachable: Reachable) -> Reachable:
 
 @asynccontextmanager
 async def office(
-    *, customers: int = 50, seed: int = 7, audit: Records | None = None, hurried: bool = True, **settings: Any
+    *,
+    customers: int = 50,
+    seed: int = 7,
+    audit: Records | None = None,
+    agents: Path | None = None,
+    hurried: bool = True,
+    **settings: Any,
 ) -> AsyncGenerator[Office]:
     company = Company(seed=seed, customers=customers)
     sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
@@ -79,7 +93,7 @@ async def office(
         SERVER,
         reachable if hurried else unhurried(reachable),
         Settings(log_level="ERROR", cursor_key=SecretStr(canary("cursors")), **settings),
-        foundation(audit=audit),
+        foundation(audit=audit, agents=agents),
     )
     async with WatchedClient(server, audit=audit) as client:
         yield Office(client, company, sandboxes, audit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -109,17 +109,18 @@ def section_named(markdown: str, name: str) -> list[str]:
     """
     wanted, parts = _folded(name), sections(markdown)
     return [
-        "".join(part.text for part in (section, *_below(parts[place + 1 :], section.level))).rstrip()
+        "".join(part.text for part in _with_those_below(parts, place)).rstrip()
         for place, section in enumerate(parts)
         if section.level and _folded(section.heading) == wanted
     ]
 
 
-def _below(parts: Iterable[Section], level: int) -> Iterable[Section]:
-    for part in parts:
-        if part.level <= level:
+def _with_those_below(parts: Sequence[Section], place: int) -> Iterable[Section]:
+    yield parts[place]
+    for n in range(place + 1, len(parts)):
+        if parts[n].level <= parts[place].level:
             return
-        yield part
+        yield parts[n]
 
 
 def _folded(name: str) -> str:
@@ -159,6 +160,7 @@ class _Blocks:
             "dd": lambda node: self._item("- ", node),
             "dt": self._bold,
             "hr": lambda _node: [_Block("---")],
+            "menu": self._list,
             "ol": self._list,
             "pre": self._code,
             "summary": self._bold,
@@ -203,8 +205,9 @@ class _Blocks:
         return self._by_tag.get(node.tag, lambda node: self.of(node.children))(node)
 
     def _heading(self, node: Node) -> list[_Block]:
-        text = as_heading(self._phrases.of(node.children))
-        self._lost["link in a heading"] += any(isinstance(child, Node) and child.tag == "a" for child in node.children)
+        runs = self._phrases.of(node.children)
+        text = as_heading(runs)
+        self._lost["link in a heading"] += any(run.link for run in runs)
         return [_Block(f"{'#' * int(node.tag[1])} {text}")] if text else []
 
     def _bold(self, node: Node) -> list[_Block]:
@@ -213,12 +216,11 @@ class _Blocks:
 
     def _panel(self, node: Node, classes: frozenset[str]) -> list[_Block]:
         kind = next((name.rpartition("-")[2] for name in classes if name.rpartition("-")[2] in _LABELS), "")
-        label, inside = _LABELS.get(kind, "Note"), list[_Block]()
-        for child in node.children:
-            if isinstance(child, Node) and "title" in child.classes:
-                label = f"{label}: {as_heading(self._phrases.of(child.children))}"
-            else:
-                inside += self.of([child])
+        titles = [child for child in node.children if _is_title(child)]
+        label = ": ".join(
+            [_LABELS.get(kind, "Note"), *(as_heading(self._phrases.of(title.children)) for title in titles)]
+        )
+        inside = self.of(child for child in node.children if not _is_title(child))
         return self._quoted([_Block(f"**{label}**"), *inside])
 
     def _quoted(self, blocks: list[_Block]) -> list[_Block]:
@@ -314,6 +316,10 @@ class _Blocks:
                     reaching |= dict.fromkeys(range(len(cells), min(len(cells) + across, _WIDEST)), down - 1)
                 cells += [self._phrases.cell(cell, bold=cell.tag == "th" and not is_head), *[""] * (across - 1)]
             yield cells
+
+
+def _is_title(child: Node | str) -> bool:
+    return isinstance(child, Node) and "title" in child.classes
 
 
 def _box(*, checked: bool) -> str:

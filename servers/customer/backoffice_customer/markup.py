@@ -15,61 +15,24 @@ from html import unescape
 
 DEEPEST = 64  # levels: what is deeper is taken to be this deep
 
-BLOCKS = frozenset(
-    [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "body",
-        "center",
-        "dd",
-        "details",
-        "dialog",
-        "div",
-        "dl",
-        "dt",
-        "fieldset",
-        "figcaption",
-        "figure",
-        "footer",
-        "form",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "header",
-        "hr",
-        "html",
-        "legend",
-        "li",
-        "main",
-        "menu",
-        "nav",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "summary",
-        "table",
-        "ul",
-        "tr",
-        "td",
-        "th",
-        "thead",
-        "tbody",
-        "tfoot",
-        "caption",
-        "colgroup",
-        "ac:rich-text-body",
-        "ac:layout",
-        "ac:layout-section",
-        "ac:layout-cell",
-        "ac:task-list",
-        "ac:task",
-    ]
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_SECTIONS = frozenset({"thead", "tbody", "tfoot"})
+_CELLS = frozenset({"td", "th"})
+_OF_TABLES = frozenset({"table", "caption", "colgroup", "tr"}) | _SECTIONS | _CELLS
+_LISTS = frozenset({"ul", "ol", "menu", "dl"})
+_TEXTS = frozenset({"p", "pre", "blockquote", "address", "figcaption", "legend", "summary", "hr"})
+_AREAS = frozenset({"article", "aside", "body", "center", "details", "dialog", "div", "fieldset", "figure", "footer"})
+_OTHER_AREAS = frozenset({"form", "header", "html", "main", "nav", "section"})
+_STORED = frozenset({"rich-text-body", "layout", "layout-section", "layout-cell", "task-list", "task"})
+BLOCKS = (
+    _HEADINGS
+    | _OF_TABLES
+    | _LISTS
+    | {"li", "dt", "dd"}
+    | _TEXTS
+    | _AREAS
+    | _OTHER_AREAS
+    | {f"ac:{name}" for name in _STORED}  # Confluence's own
 )
 _VOID = frozenset(
     {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
@@ -81,9 +44,6 @@ _UNSEEN_STYLE = re.compile(
     re.I,
 )
 
-_SECTIONS = frozenset({"thead", "tbody", "tfoot"})
-_CELLS = frozenset({"td", "th"})
-_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _IMPLIED: dict[str, frozenset[str]] = {
     "li": frozenset({"li", "p"}),
     "dt": frozenset({"dt", "dd", "p"}),
@@ -104,7 +64,6 @@ _WALLS: dict[str, frozenset[str]] = {
     **dict.fromkeys(("tr", "td", "th", *_SECTIONS), frozenset({"table"})),
 }
 """How far up it looks for that; other elements, to the nearest that may hold paragraphs."""
-_OF_TABLES = frozenset({"table", "tr"}) | _CELLS | _SECTIONS
 
 
 @dataclass(slots=True)

@@ -13,28 +13,10 @@ from backoffice_customer.markup import BLOCKS, Node
 BREAK = "\n"
 """The text of a run that is a line break."""
 
-KNOWN_MACROS = frozenset(
-    [
-        "info",
-        "note",
-        "warning",
-        "tip",
-        "success",
-        "error",
-        "panel",
-        "status",
-        "code",
-        "noformat",
-        "expand",
-        "toc",
-        "jira",
-        "view-file",
-        "section",
-        "column",
-        "excerpt",
-        "anchor",
-    ]
-)
+_PANELS = frozenset({"info", "note", "warning", "tip", "success", "error", "panel"})
+_OTHERS = frozenset({"status", "code", "noformat", "expand", "toc", "view-file", "anchor", "section", "column"})
+_COPIES = frozenset({"excerpt", "excerpt-include", "include", "details"})
+KNOWN_MACROS = _PANELS | _OTHERS | _COPIES
 """Confluence's, of which nothing is lost, or something that has a name of its own."""
 
 _STYLES: dict[str, str] = {
@@ -83,7 +65,7 @@ class Phrases:
 
     def _add(self, part: Node | str, style: Run, runs: list[Run], *, apart: str) -> None:
         if isinstance(part, str):
-            runs.append(replace(style, text=part))
+            runs.append(replace(style, text=part if part.strip() else " " * bool(part)))
             return
         if (special := self._special(part, style)) is not None:
             runs += special
@@ -266,14 +248,19 @@ def written(runs: Iterable[Run]) -> str:
         following = merged[place + 1] if place + 1 < len(merged) else Run(" ")
         if run.link != link:
             parts += [f"]({link})"] if link else []
+            if run.link == run.text and following.link != run.link and _SCHEME.match(run.link):
+                parts.append(f"<{run.link}>")
+                link = ""
+                continue
             if run.link and parts and parts[-1].endswith("!"):
                 parts[-1] = parts[-1][:-1] + "\\!"
             parts += ["["] if run.link else []
             link = run.link
         before = merged[place - 1].text[-1:] if place and merged[place - 1].image is None else " "
-        if parts and _ENDS_EMPHASIS.search(parts[-1]) and not run.text[:1].isspace():
-            run = replace(run, styles=run.styles & {"code"})  # emphasis next to emphasis would be misread
-        parts.append(_one(run, before, following.text[:1] if following.image is None else "!"))
+        after = following.text[:1] if following.image is None else "!"
+        # Emphasis next to emphasis would be misread.
+        is_free = run.text[:1].isspace() or not (parts and _ENDS_EMPHASIS.search(parts[-1]))
+        parts.append(_one(run if is_free else replace(run, styles=run.styles & {"code"}), before, after))
     parts += [f"]({link})"] if link else []
     return "".join(parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from backoffice_customer.backends.hubspot import HUBSPOT, HubSpot, hubspot_sandbox
+from backoffice_customer.backends.hubspot import HUBSPOT, HubSpot, HubSpotTickets, hubspot_sandbox
 from backoffice_customer.backends.shopify import SHOPIFY, Shopify, shopify_sandbox
 from backoffice_customer.backends.zendesk import LEGACY_CREDENTIAL, ZENDESK, HelpCenter, Zendesk, zendesk_sandbox
 from backoffice_customer.directory import Directory
@@ -63,12 +63,16 @@ def _staff(clients: Mapping[str, BackendClient]) -> _Staff:
     """Adapters over the connected backends. The CRMs come first: where systems disagree, they are believed."""
     staff = _Staff()
     if client := clients.get(name := HUBSPOT.name):
-        staff.people[name] = staff.histories[name] = HubSpot(client)
+        hubspot = staff.people[name] = staff.histories[name] = HubSpot(client)
+        staff.consents[name] = staff.notebooks[name] = hubspot
     if client := clients.get(name := ZENDESK.name):
         zendesk = staff.people[name] = staff.histories[name] = Zendesk(client)
         staff.consents[name] = staff.desks[name] = staff.opening[name] = zendesk
         staff.editing[name] = staff.replying[name] = zendesk
         staff.libraries[name] = HelpCenter(client)
+    if client := clients.get(name := HUBSPOT.name):
+        tickets = staff.desks[name] = staff.opening[name] = HubSpotTickets(client)
+        staff.editing[name] = staff.replying[name] = tickets
     if client := clients.get(name := SHOPIFY.name):
         shopify = staff.people[name] = staff.histories[name] = Shopify(client)
         staff.consents[name] = staff.shops[name] = staff.stockrooms[name] = shopify
@@ -110,7 +114,11 @@ SERVER = Domain(
     prompts=PROMPTS,
     personal_scope="customer:pii",
     vendors=(
-        Vendor(HUBSPOT, hubspot_sandbox, provides=frozenset({"people"})),
+        Vendor(
+            HUBSPOT,
+            hubspot_sandbox,
+            provides=frozenset({"people", "preferences", "notes", *_DESK, "replies"}),
+        ),
         Vendor(
             ZENDESK,
             zendesk_sandbox,

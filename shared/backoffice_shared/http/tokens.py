@@ -68,16 +68,18 @@ _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 def refresh_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
     """A refresh token for an access token, and mostly for the next refresh token (RFC 6749 §6)."""
-    _, url = _endpoint(backend, base_url)
+    endpoint, url = _endpoint(backend, base_url)
 
     async def exchange(secret: Credential) -> TokenAnswer:
         if missing := {"client_id", "client_secret", "refresh_token"} - secret.keys():
             raise MissingCredential(backend.title, f"needs {', '.join(sorted(missing))} beside what is configured")
-        # Every server has to take the client's own credential like this, and some take it in no other way (§2.3.1).
-        client = httpx.BasicAuth(quote_plus(secret["client_id"]), quote_plus(secret["client_secret"]))
         form = {"grant_type": "refresh_token", "refresh_token": secret["refresh_token"]}
+        if endpoint.client == "form":
+            form |= {"client_id": secret["client_id"], "client_secret": secret["client_secret"]}
         request = httpx.Request("POST", url, headers={"Accept": "application/json"}, data=form)
-        request = next(client.auth_flow(request))
+        if endpoint.client == "basic":
+            client = httpx.BasicAuth(quote_plus(secret["client_id"]), quote_plus(secret["client_secret"]))
+            request = next(client.auth_flow(request))
         # It uses the refresh token up, and a second time would look like a theft.
         attach(request, Call("token.exchange", reads=False))
         return await _answered(backend, network, request, "client_id, client_secret and refresh_token")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -347,6 +348,15 @@ async def test_the_endpoint_is_asked_as_the_rfc_has_it() -> None:
     assert asked.content == b"grant_type=refresh_token&refresh_token=r0"
     assert httpx.BasicAuth("backoffice", "with%3Acolon")._auth_header in asked.headers["Authorization"]  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
     assert "r1" not in repr(bought)
+
+
+async def test_a_vendor_that_takes_the_clients_secret_only_in_the_form_gets_it_there() -> None:
+    like_hubspot = replace(ACME, token_endpoint=TokenEndpoint("/oauth/token", grant="refresh_token", client="form"))
+    route, wire = scripted(httpx.Response(200, json={"access_token": "a1", "expires_in": 1800}))
+    await refresh_exchange(like_hubspot, "https://api.acme.example", wire)(credential("1", FIRST))
+    [asked] = requests(route)
+    assert "Authorization" not in asked.headers
+    assert dict(parse_qsl(asked.content.decode())) == {**FIRST, "grant_type": "refresh_token"}
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -15,6 +15,8 @@ FulfilmentStatus = Literal["unfulfilled", "partial", "fulfilled"]
 
 
 class OrderRow(BaseModel):
+    on_request: ClassVar = frozenset({"url"})
+
     order_id: str
     number: str
     placed_at: datetime

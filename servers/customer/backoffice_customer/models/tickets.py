@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -14,6 +14,8 @@ Priority = Literal["low", "normal", "high", "urgent"]
 
 
 class TicketRow(BaseModel):
+    on_request: ClassVar = frozenset({"url"})
+
     ticket_id: str
     subject: str
     status: TicketStatus

@@ -1,237 +1,153 @@
-"""HubSpot's API in our words. Contacts and notes, by the date-versioned CRM API.
+"""HubSpot's API in our words: people, what happened with them, what they wish to be sent, and notes about them.
 
-Source: https://developers.hubspot.com/docs/api-reference/crm-contacts-v3/guide and its OpenAPI files of 2026-09.
+Source: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/contacts/guide and the OpenAPI files at
+https://github.com/HubSpot/HubSpot-public-api-spec-collection. The CRM is asked in its version of 2026-09; owners and
+associations in that of 2026-03, consent in v4.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from html import unescape
-from html.parser import HTMLParser
+from functools import partial
 from typing import Any
 
-import httpx
-
-from backoffice_customer.models import Contact, Event, EventKind, Ref
-from backoffice_customer.ports import Span
-from backoffice_shared.backend import Allowance, Backend, Failure, Rate, seconds, wire_of
-from backoffice_shared.http.client import BackendClient
+from backoffice_customer.backends.hubspot.access import CONSENT, HUBSPOT, OBJECTS
+from backoffice_customer.backends.hubspot.merging import merged
+from backoffice_customer.backends.hubspot.records import Records, among, condition, is_id, millis
+from backoffice_customer.backends.hubspot.translation import HAPPENINGS, Happening, Owners
+from backoffice_customer.models import Contact, Event, EventKind, Noted, PreferenceChanges, PreferenceField
+from backoffice_customer.ports import NoteDraft, Span
+from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_shared.http.client import BackendClient, Written, path
 from backoffice_shared.paging import Chunk
-
-VERSION = "2026-09"
-_OBJECTS = f"/crm/objects/{VERSION}"
-_SEARCH_CEILING = 10_000  # results beyond this cannot be paged to
-
-# What we read of a contact: HubSpot's own properties, and the two that an operator may add.
-_CONTACT = [
-    "firstname",
-    "lastname",
-    "email",
-    "phone",
-    "mobilephone",
-    "company",
-    "hubspot_owner_id",
-    "lifecyclestage",
-    "hs_language",
-    "country",
-    "hs_email_optout",
-    "customer_tier",
-]
-_NOTE = ["hs_note_body", "hs_timestamp", "hubspot_owner_id"]
-
-
-def _failure(response: httpx.Response) -> Failure | None:
-    """`{"status":"error","message":…,"category":…,"errors":[{"message":…}]}`; 429 names the policy that was hit."""
-    if response.status_code < 400:
-        return None
-    wire = wire_of(response)
-    sentence = str(wire.get("message") or f"answered {response.status_code}")[:300]
-    if response.status_code == 429 and wire.get("policyName") == "DAILY":
-        return Failure(429, sentence, retry_after=3600.0)
-    return Failure(response.status_code, sentence, seconds(response.headers.get("retry-after")))
-
-
-def _allowance(response: httpx.Response) -> Allowance | None:
-    """`X-HubSpot-RateLimit-Remaining` of a window of `…-Interval-Milliseconds`."""
-    remaining = seconds(response.headers.get("x-hubspot-ratelimit-remaining"))
-    interval = seconds(response.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
-    return None if remaining is None or interval is None else Allowance(remaining, interval / 1000)
-
-
-HUBSPOT = Backend(
-    name="hubspot",
-    title="HubSpot",
-    base_url="https://api.hubapi.com",
-    credentials=(frozenset({"access_token"}),),
-    failure=_failure,
-    allowance=_allowance,
-    rate=Rate(requests=100, seconds=10, burst=30),  # of the smallest plan
-)
 
 
 class HubSpot:
-    """People, and the notes about them."""
+    """People, their history, their consent, and the notes about them."""
 
     kind = "contact"
-    event_kinds: frozenset[EventKind] = frozenset({"note"})
+    event_kinds: frozenset[EventKind] = frozenset(HAPPENINGS)
+    preference_fields: frozenset[PreferenceField] = frozenset({"language", "email_marketing"})
 
     def __init__(self, http: BackendClient) -> None:
         self._http = http
+        self._records = Records(http)
 
     async def contacts(self, natives: Sequence[str]) -> list[Contact]:
-        return await self._read_contacts(natives, None)
+        return await self._records.contacts(natives)
 
     async def contacts_by_email(self, emails: Sequence[str]) -> list[Contact]:
-        return await self._read_contacts([email.lower() for email in emails], "email")
+        return await self._records.contacts([email.lower() for email in emails], by="email")
 
-    async def contacts_by_number(self, number: str) -> list[Contact]:  # noqa: ARG002 - orders and tickets are elsewhere
-        return []
+    async def contacts_by_number(self, number: str) -> list[Contact]:
+        """Whose ticket it is. HubSpot's tickets have no other number than their id."""
+        if not is_id(number):
+            return []
+        found = await self._records.associations("tickets", [number], "contacts", tags=(f"ticket:{number}",))
+        return await self._records.contacts(list(found.values()))
 
     async def search_contacts(self, text: str, limit: int) -> list[Contact]:
-        return await self._http.read(
-            "contacts.search",
-            f"{_OBJECTS}/contacts/search",
-            method="POST",
-            json=_search(properties=_CONTACT, query=text[:3000], limit=limit),
-            into=_contacts,
-            fresh_for=60,
-            tags=("contacts",),
-        )
+        return await self._records.search_contacts(text, limit)
 
     async def events(
-        self,
-        who: Sequence[Contact],
-        kinds: frozenset[EventKind],  # noqa: ARG002 - there is only one
-        span: Span,
-        cursor: str | None,
-        limit: int,
+        self, who: Sequence[Contact], kinds: frozenset[EventKind], span: Span, cursor: str | None, limit: int
     ) -> Chunk[Event]:
         mine = [contact.ref.native for contact in who if contact.ref.backend == HUBSPOT.name]
-        if not mine:
+        wanted = {kind: what for kind, what in HAPPENINGS.items() if kind in kinds}
+        if not mine or not wanted:
             return Chunk([])
-        filters: list[dict[str, Any]] = [{"propertyName": "associations.contact", "operator": "IN", "values": mine}]
+        owners = await self._records.owners()
+        feeds = {kind: partial(self._happened, what, mine, span, owners) for kind, what in wanted.items()}
+        return await merged(feeds, at=lambda event: event.at, cursor=cursor, limit=limit)
+
+    async def change_preferences(self, who: Contact, changes: PreferenceChanges, reason: str) -> Contact:
+        """Consent is for the subscription type that is configured as what marketing sends, or else for all e-mail.
+
+        Raises:
+            InvalidInput: the contact has no address; or no subscription type is configured that could be subscribed to.
+            NotFound: there is no such contact.
+        """
+        native = who.ref.native
+        if changes.language is not None:
+            await self._http.write(
+                "contacts.update",
+                OBJECTS + path("contacts", native),
+                method="PATCH",
+                json={"properties": {"hs_language": changes.language}},
+                into=_done,
+                twice="harmless",
+                touches=("contacts", f"contact:{native}"),
+            )
+        if changes.email_marketing is not None:
+            await self._consent(who, consents=changes.email_marketing, reason=reason)
+        found = await self._records.contacts([native], fresh_for=0)
+        if not found:
+            raise NotFound(HUBSPOT.title, f"there is no contact {native[:40]!r}")
+        # The contact's own properties follow some time after its subscriptions.
+        told = {} if changes.email_marketing is None else {"email_marketing": changes.email_marketing}
+        return found[0].model_copy(update=told)
+
+    async def add_note(self, who: Contact, note: NoteDraft, key: str) -> Written[Noted]:  # noqa: ARG002 - it keeps none
+        """Once: HubSpot knows no keys, so a note with the same text that this call may have made is taken for it."""
+        body = note.body if note.related is None else f"{note.body}\n\nAbout {note.related}"
+        native = who.ref.native
+        written = await self._records.add_note("contacts", native, body, (f"contact:{native}",))
+        made = written.value
+        noted = Noted(note_id=f"{HUBSPOT.name}:note:{made.id}", url=made.url, replayed=written.replayed)
+        return Written(noted, written.replayed)
+
+    async def _happened(
+        self, what: Happening, mine: Sequence[str], span: Span, owners: Owners, cursor: str | None, limit: int
+    ) -> Chunk[Event]:
+        filters = [among("associations.contact", mine)]
         if span.since is not None:
-            filters.append({"propertyName": "hs_timestamp", "operator": "GTE", "value": _millis(span.since)})
+            filters.append(condition(what.at, "GTE", millis(span.since)))
         if span.until is not None:
-            filters.append({"propertyName": "hs_timestamp", "operator": "LTE", "value": _millis(span.until)})
-        return await self._http.read(
-            "notes.search",
-            f"{_OBJECTS}/notes/search",
-            method="POST",
-            json=_search(
-                properties=_NOTE,
-                filterGroups=[{"filters": filters}],
-                sorts=[{"propertyName": "hs_timestamp", "direction": "DESCENDING"}],
-                after=cursor or "0",
-                limit=min(limit, _SEARCH_CEILING - int(cursor or 0)),
-            ),
-            into=_notes,
+            filters.append(condition(what.at, "LTE", millis(span.until)))
+        return await self._records.newest(
+            what.records,
+            cursor,
+            limit,
+            filters=filters,
+            properties=what.properties,
+            by=what.at,
+            each=lambda wire: what.event(wire, owners),
             fresh_for=30,
-            tags=(f"contact:{native}" for native in mine),
+            tags=(what.records, *(f"contact:{native}" for native in mine)),
         )
 
-    async def _read_contacts(self, ids: Sequence[str], id_property: str | None) -> list[Contact]:
-        if not ids:
-            return []
-        inputs = [{"id": native} for native in dict.fromkeys(ids)]
-        by = {} if id_property is None else {"idProperty": id_property}
-        return await self._http.read(
-            "contacts.read",
-            f"{_OBJECTS}/contacts/batch/read",
-            method="POST",
-            json={"inputs": inputs, "properties": _CONTACT, "propertiesWithHistory": [], **by},
-            into=_contacts,
-            fresh_for=60,
-            tags=("contacts",),
+    async def _consent(self, who: Contact, *, consents: bool, reason: str) -> None:
+        subscription = self._http.options["marketing_subscription"]
+        if not who.emails:
+            raise InvalidInput(HUBSPOT.title, "this contact has no e-mail address that consent could be for")
+        configured = is_id(subscription)
+        if consents and not configured:
+            raise InvalidInput(
+                HUBSPOT.title,
+                "which subscription type marketing sends is not configured, so nobody can be subscribed to it",
+                hint="Set BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION to its id",
+            )
+        statuses = CONSENT + path("statuses", who.emails[0])
+        await self._http.write(
+            "consent.set",
+            statuses if configured else f"{statuses}/unsubscribe-all",
+            params=None if configured else {"channel": "EMAIL"},
+            json=_subscription(int(subscription), reason, consents=consents) if configured else None,
+            into=_done,
+            twice="harmless",
+            touches=("contacts", f"contact:{who.ref.native}"),
         )
 
 
-# ------------------------------------------------------------------------------------------ wire to our words
+def _subscription(subscription: int, reason: str, *, consents: bool) -> dict[str, Any]:
+    return {
+        "subscriptionId": subscription,
+        "statusState": "SUBSCRIBED" if consents else "UNSUBSCRIBED",
+        "channel": "EMAIL",
+        "legalBasis": "CONSENT_WITH_NOTICE",
+        "legalBasisExplanation": reason,
+    }
 
 
-def _search(**given: Any) -> dict[str, Any]:
-    """A search request: HubSpot wants every field named. Its `sorts` are objects, whatever its OpenAPI files say."""
-    return {"filterGroups": [], "sorts": [], "after": "0", **given}
-
-
-def _contacts(wire: Any) -> list[Contact]:
-    return [_contact(row) for row in wire["results"]]
-
-
-def _contact(wire: Any) -> Contact:
-    properties: dict[str, str | None] = wire["properties"]
-    name = " ".join(part for part in (properties.get("firstname"), properties.get("lastname")) if part)
-    email = properties.get("email")
-    return Contact(
-        ref=Ref(HUBSPOT.name, "contact", wire["id"]),
-        name=name or email or wire["id"],
-        emails=[email.lower()] if email else [],
-        phones=[phone for phone in (properties.get("phone"), properties.get("mobilephone")) if phone],
-        company=properties.get("company") or None,
-        owner=properties.get("hubspot_owner_id") or None,
-        tier=properties.get("customer_tier") or None,
-        lifecycle=properties.get("lifecyclestage") or None,
-        language=properties.get("hs_language") or None,
-        country=properties.get("country") or None,
-        email_marketing=_CONSENT.get(properties.get("hs_email_optout") or ""),
-        url=f"https://app.hubspot.com/contacts/{wire['id']}",
-        updated_at=wire["updatedAt"],
-    )
-
-
-_CONSENT = {"true": False, "false": True}  # by `hs_email_optout`; empty: nobody asked
-
-
-def _notes(wire: Any) -> Chunk[Event]:
-    after: str | None = wire.get("paging", {}).get("next", {}).get("after")
-    reachable = after is not None and int(after) < _SEARCH_CEILING
-    return Chunk([_note(row) for row in wire["results"]], after if reachable else None, wire["total"])
-
-
-def _note(wire: Any) -> Event:
-    properties = wire["properties"]
-    body = _text_of(properties.get("hs_note_body") or "")
-    return Event(
-        id=f"{HUBSPOT.name}:note:{wire['id']}",
-        kind="note",
-        at=properties["hs_timestamp"],
-        title="Note",
-        summary=body[:240],
-        actor=properties.get("hubspot_owner_id") or None,
-        direction="internal",
-        system=HUBSPOT.name,
-    )
-
-
-def _millis(at: datetime) -> str:
-    return str(int(at.timestamp() * 1000))
-
-
-class _Text(HTMLParser):
-    """The text of rich text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("p", "div", "li", "br"):
-            self.parts.append(" ")
-
-
-def _text_of(html: str) -> str:
-    """The beginning of a note as text: more than that nobody is shown."""
-    beginning = html[:4_000]
-    if "</" not in beginning and "/>" not in beginning:
-        return " ".join(unescape(beginning).split())
-    parser = _Text()
-    try:
-        parser.feed(beginning)
-        parser.close()
-    except AssertionError:  # how the parser says that markup makes no sense
-        return " ".join(beginning.split())
-    return " ".join("".join(parser.parts).split())
+def _done(_wire: Any) -> None:
+    return None

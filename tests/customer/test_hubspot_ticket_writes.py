@@ -1,0 +1,609 @@
+"""Tickets in HubSpot, opened, changed and answered: what the customer sees, what not, and that it is done once."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from tests.customer.crm import (
+    HOSTILE,
+    OBJECTS,
+    PIPELINES,
+    TODAY,
+    Crm,
+    client,
+    contact,
+    in_the_crm,
+    native,
+    new_crm,
+    scripted,
+    ticket_id,
+)
+
+from backoffice_customer.backends.hubspot import HubSpotTickets
+from backoffice_customer.backends.hubspot.pipelines import PIPELINES as COMPANYS_PIPELINES
+from backoffice_customer.models import Comment, CreatedTicket, Priority, Ticket, TicketRow, TicketState, TicketStatus
+from backoffice_customer.ports import CommentPage, Reply, TicketChange, TicketDraft, TicketQuery
+from backoffice_shared.attempt import attempting
+from backoffice_shared.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, RateLimited
+from backoffice_shared.sandbox.company import Company
+from backoffice_shared.sandbox.company import Ticket as Inquiry
+from backoffice_shared.sandbox.frame import Faults, InProcess
+
+pytestmark = pytest.mark.anyio
+
+KEY = "key-of-this-call"
+THREADS = "/conversations/v3/conversations/threads"
+OPEN, NOTE = f"POST {OBJECTS}/tickets", f"POST {OBJECTS}/notes"
+
+
+@pytest.fixture(scope="module")
+def company() -> Company:
+    return Company(today=TODAY, customers=200)
+
+
+@pytest.fixture
+def crm(company: Company) -> Crm:
+    return new_crm(company)
+
+
+def with_thread(company: Company, *, answered: bool | None = None) -> Inquiry:
+    """A ticket with a conversation: one in which an agent has written, or has not."""
+
+    def fits(inquiry: Inquiry) -> bool:
+        said = any(comment.agent is not None and comment.public for comment in company.thread(inquiry))
+        return inquiry.number % 2 == 0 and answered in (None, said)
+
+    return next(inquiry for inquiry in company.inquiries if fits(inquiry))
+
+
+def without_thread(company: Company) -> Inquiry:
+    return next(inquiry for inquiry in company.inquiries if inquiry.number % 2 == 1)
+
+
+def draft(**given: Any) -> TicketDraft:
+    usual: dict[str, Any] = {"priority": None, "tags": (), "public": False, "requester": native(1)}
+    return TicketDraft("The zip broke", "It does not close.", **(usual | given))
+
+
+def long_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def number(ticket: Ticket | CreatedTicket | TicketRow) -> str:
+    return ticket.ticket_id.rpartition(":")[2]
+
+
+async def whole(crm: Crm, native: str) -> Ticket:
+    return await crm.tickets.ticket(native, CommentPage(limit=50))
+
+
+async def tickets_of(crm: Crm, person: int) -> list[str]:
+    page = await crm.tickets.search_tickets(TicketQuery(requesters=(native(person),)), None, 50)
+    return [row.subject for row in page.items]
+
+
+# ----------------------------------------------------------------------------------------------------------- opening
+
+
+async def test_a_new_ticket_is_the_customers_and_agents_see_what_it_is_about(crm: Crm) -> None:
+    before = await tickets_of(crm, 1)
+    made = await crm.tickets.create_ticket(draft(priority="high"), KEY)
+    ticket = await whole(crm, number(made))
+    assert made == CreatedTicket(
+        ticket_id=ticket.ticket_id, status="new", url=ticket.url, replayed=False, idempotency_key=KEY
+    )
+    assert (ticket.subject, ticket.status, ticket.priority, ticket.customer_id, ticket.channel, ticket.assignee) == (
+        "The zip broke",
+        "new",
+        "high",
+        f"hubspot:contact:{native(1)}",
+        None,
+        None,
+    )
+    assert ticket.comments == [
+        Comment(
+            id=f"{number(made)}-description",
+            at=ticket.created_at,
+            role="agent",
+            public=False,
+            text="It does not close.",
+        )
+    ]
+    assert await tickets_of(crm, 1) == ["The zip broke", *before]
+
+
+async def test_a_ticket_is_sent_as_hubspot_wants_it() -> None:
+    asked: list[httpx.Request] = []
+    answers = {PIPELINES: {"results": COMPANYS_PIPELINES}, f"{OBJECTS}/tickets": {"id": "9"}}
+    tickets = HubSpotTickets(client(scripted(answers, asked=asked), options={"ticket_pipeline": "770"}))
+    await tickets.create_ticket(draft(priority="normal"), KEY)
+    assert json.loads(asked[-1].content) == {
+        "properties": {
+            "subject": "The zip broke",
+            "content": "It does not close.",
+            "hs_pipeline": "770",
+            "hs_pipeline_stage": "77001",
+            "hs_ticket_priority": "MEDIUM",
+        },
+        "associations": [
+            {
+                "to": {"id": "100002"},
+                "types": [{"associationCategory": "HUBSPOT_DEFINED", "associationTypeId": 16}],
+            }
+        ],
+    }
+
+
+async def test_a_ticket_for_an_address_is_that_persons_who_keeps_their_name(crm: Crm) -> None:
+    person = next(in_the_crm(crm.company))
+    made = await crm.tickets.create_ticket(draft(requester=None, name="Other Name", email=person.email.upper()), KEY)
+    ticket = await whole(crm, number(made))
+    assert (ticket.requester, ticket.email) == (person.name, person.email)
+    assert crm.wrote == [f"{OPEN} 201"]
+
+
+async def test_whoever_is_new_becomes_a_contact(crm: Crm) -> None:
+    made = await crm.tickets.create_ticket(draft(requester=None, name="Ada van Dyk", email="Ada@new.example"), KEY)
+    ticket = await whole(crm, number(made))
+    assert (ticket.requester, ticket.email) == ("Ada van Dyk", "ada@new.example")
+    (found,) = await crm.hubspot.contacts_by_email(["ada@NEW.example"])
+    assert (str(found.ref), found.name, found.email_marketing) == (ticket.customer_id, "Ada van Dyk", None)
+    assert crm.wrote == [f"POST {OBJECTS}/contacts/batch/upsert 200", f"{OPEN} 201"]
+
+
+async def test_a_ticket_whose_answer_was_lost_is_found_and_not_opened_again(crm: Crm) -> None:
+    await crm.knows_owners()
+    await crm.tickets.search_tickets(TicketQuery(), None, 1)
+    crm.sandbox.requests.clear()
+    crm.sandbox.faults = Faults(plan=["drop_after_commit"], stale_search=True)
+    made = await crm.tickets.create_ticket(draft(), KEY)
+    assert (made.replayed, crm.wrote) == (False, [f"{OPEN} 0"])
+    crm.sandbox.faults = Faults()
+    assert (await tickets_of(crm, 1)).count("The zip broke") == 1
+
+
+async def test_a_repeated_call_finds_the_ticket_of_the_first(crm: Crm) -> None:
+    first = await crm.tickets.create_ticket(draft(), KEY)
+    other = await crm.tickets.create_ticket(draft(requester=native(2)), KEY)
+    with attempting(datetime.now(UTC)):
+        again = await crm.tickets.create_ticket(draft(), KEY)
+    assert again == first.model_copy(update={"replayed": True})
+    assert other.ticket_id != first.ticket_id
+    assert crm.wrote == [f"{OPEN} 201"] * 2
+
+
+async def test_a_ticket_that_did_not_arrive_is_opened_by_a_later_call(crm: Crm) -> None:
+    await crm.tickets.search_tickets(TicketQuery(), None, 1)
+    crm.sandbox.requests.clear()
+    crm.sandbox.faults = Faults(plan=["reset"])
+    with pytest.raises(OutcomeUnknown):
+        await crm.tickets.create_ticket(draft(), KEY)
+    with attempting(datetime.now(UTC)), pytest.raises(OutcomeUnknown, match="may still be carried out"):
+        await crm.tickets.create_ticket(draft(), KEY)
+    with attempting(long_ago()):
+        made = await crm.tickets.create_ticket(draft(), KEY)
+    assert (made.replayed, crm.wrote) == (False, [f"{OPEN} 0", f"{OPEN} 201"])
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"public": True}, "a new ticket tells the customer nothing"),
+        ({"tags": ("vip",)}, "its tickets have no tags"),
+        ({"requester": "999999"}, "No contact with ID 999999 exists"),
+    ],
+)
+async def test_what_hubspot_cannot_do_with_a_new_ticket_is_refused(
+    crm: Crm, given: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InvalidInput, match=sentence):
+        await crm.tickets.create_ticket(draft(**given), KEY)
+
+
+async def test_a_pipeline_that_is_not_there_is_named(crm: Crm) -> None:
+    tickets = HubSpotTickets(client(InProcess(crm.sandbox), options={"ticket_pipeline": "12"}))
+    with pytest.raises(InvalidInput, match=r"there is no ticket pipeline '12'.*BACKOFFICE_HUBSPOT_TICKET_PIPELINE"):
+        await tickets.create_ticket(draft(), KEY)
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text.strip()])
+async def test_whatever_a_ticket_holds_is_text(crm: Crm, text: str) -> None:
+    made = await crm.tickets.create_ticket(
+        TicketDraft(text, "b", priority=None, tags=(), public=False, requester=native(1)), KEY
+    )
+    assert (await whole(crm, number(made))).subject == text
+
+
+# ---------------------------------------------------------------------------------------------------------- changing
+
+
+@pytest.mark.parametrize("status", ["new", "open", "pending", "on_hold", "solved"])
+async def test_a_ticket_is_put_into_a_status_that_its_pipeline_has(crm: Crm, status: TicketStatus) -> None:
+    longer = next(inquiry for inquiry in crm.company.inquiries if inquiry.number % 4 == 3)
+    state = await crm.tickets.update_ticket(ticket_id(longer), TicketChange(status=status), KEY)
+    after = await whole(crm, ticket_id(longer))
+    assert state == TicketState(ticket_id=after.ticket_id, status=status, version=after.version)
+    assert after.status == status
+
+
+async def test_a_status_that_the_pipeline_has_not_is_refused_with_those_it_has(crm: Crm) -> None:
+    short = next(inquiry for inquiry in crm.company.inquiries if inquiry.number % 4 != 3)
+    with pytest.raises(InvalidInput, match="no stage for 'on_hold'; it has new, pending, open, solved"):
+        await crm.tickets.update_ticket(ticket_id(short), TicketChange(status="on_hold"), KEY)
+    assert crm.wrote == []
+
+
+@pytest.mark.parametrize("priority", ["low", "normal", "high", "urgent"])
+async def test_a_priority_is_set(crm: Crm, priority: Priority) -> None:
+    native_id = ticket_id(crm.company.inquiries[0])
+    await crm.tickets.update_ticket(native_id, TicketChange(priority=priority), KEY)
+    assert (await whole(crm, native_id)).priority == priority
+
+
+async def test_a_ticket_is_assigned_and_unassigned(crm: Crm) -> None:
+    native_id, agent = ticket_id(crm.company.inquiries[0]), crm.company.agents[3]
+    await crm.tickets.update_ticket(native_id, TicketChange(assignee=agent.email.title()), KEY)
+    assert (await whole(crm, native_id)).assignee == agent.name
+    await crm.tickets.update_ticket(native_id, TicketChange(assignee="none"), KEY)
+    assert (await whole(crm, native_id)).assignee is None
+    page = await crm.tickets.search_tickets(TicketQuery(assignee="none"), None, 50)
+    assert native_id in [number(row) for row in page.items]
+
+
+async def test_nobody_of_that_address_can_be_assigned(crm: Crm) -> None:
+    with pytest.raises(InvalidInput, match=r"no user has the e-mail address 'x@y\.example'"):
+        await crm.tickets.update_ticket(ticket_id(crm.company.inquiries[0]), TicketChange(assignee="x@y.example"), KEY)
+
+
+async def test_a_note_on_a_ticket_is_for_agents_only(crm: Crm) -> None:
+    for inquiry in (with_thread(crm.company), without_thread(crm.company)):
+        before = await whole(crm, ticket_id(inquiry))
+        await crm.tickets.update_ticket(ticket_id(inquiry), TicketChange(note="Careful:\n\nhe is <angry>"), KEY)
+        after = await whole(crm, ticket_id(inquiry))
+        newest, *others = after.comments
+        assert (newest.public, newest.role, newest.text) == (False, "agent", "Careful:\nhe is <angry>")
+        assert others == before.comments
+        assert after.version != before.version
+    assert crm.wrote == [f"{NOTE} 201"] * 2
+
+
+async def test_what_is_left_out_stays_as_it_is(crm: Crm) -> None:
+    native_id = ticket_id(crm.company.inquiries[0])
+    before = await whole(crm, native_id)
+    state = await crm.tickets.update_ticket(native_id, TicketChange(priority="urgent"), KEY)
+    after = await whole(crm, native_id)
+    assert after == before.model_copy(
+        update={"priority": "urgent", "version": state.version, "updated_at": after.updated_at}
+    )
+
+
+@pytest.mark.parametrize("change", [TicketChange(add_tags=("vip",)), TicketChange(remove_tags=("vip",))])
+async def test_tags_are_refused_for_there_are_none(crm: Crm, change: TicketChange) -> None:
+    with pytest.raises(InvalidInput, match="its tickets have no tags"):
+        await crm.tickets.update_ticket(ticket_id(crm.company.inquiries[0]), change, KEY)
+    assert crm.asked == []
+
+
+@pytest.mark.parametrize("native_id", ["3999999", "../1", "", "9" * 400])
+async def test_what_is_no_ticket_cannot_be_changed_or_answered(crm: Crm, native_id: str) -> None:
+    with pytest.raises(NotFound):
+        await crm.tickets.update_ticket(native_id, TicketChange(priority="low"), KEY)
+    with pytest.raises(NotFound):
+        await crm.tickets.reply(native_id, Reply("x", "v"), KEY)
+    assert crm.wrote == []
+
+
+async def test_a_change_meant_for_an_older_version_is_a_conflict_and_changes_nothing(crm: Crm) -> None:
+    native_id = ticket_id(crm.company.inquiries[0])
+    seen = await whole(crm, native_id)
+    await crm.tickets.update_ticket(native_id, TicketChange(note="Meanwhile.", version=seen.version), KEY)
+    now = await whole(crm, native_id)
+    for change in (
+        TicketChange(priority="urgent", version=seen.version),
+        TicketChange(note="Late.", version=seen.version),
+        TicketChange(status="pending", note="Late.", version=seen.version),
+        TicketChange(version=seen.version),
+    ):
+        with pytest.raises(Conflict, match=f"ticket {native_id} was changed since version"):
+            await crm.tickets.update_ticket(native_id, change, KEY)
+    assert await whole(crm, native_id) == now
+    await crm.tickets.update_ticket(native_id, TicketChange(priority="urgent", version=now.version), KEY)
+
+
+@pytest.mark.parametrize("fault", ["drop_after_commit", "reset"])
+async def test_a_lost_answer_to_a_change_of_values_is_no_matter(crm: Crm, fault: str) -> None:
+    native_id = ticket_id(crm.company.inquiries[0])
+    seen = await whole(crm, native_id)
+    # The ticket is read, then written.
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", fault]})
+    state = await crm.tickets.update_ticket(native_id, TicketChange(priority="urgent", version=seen.version), KEY)
+    assert (await whole(crm, native_id)).version == state.version
+    assert crm.wrote == [f"PATCH {OBJECTS}/tickets/{native_id} {status}" for status in (0, 200)]
+
+
+async def test_a_repeated_change_is_not_a_conflict_with_itself(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company))
+    seen = await whole(crm, native_id)
+    change = TicketChange(status="pending", priority="urgent", note="Once.", version=seen.version)
+    first = await crm.tickets.update_ticket(native_id, change, KEY)
+    with attempting(datetime.now(UTC)):
+        again = await crm.tickets.update_ticket(native_id, change, KEY)
+    assert again.status == first.status == "pending"
+    assert [comment.text for comment in (await whole(crm, native_id)).comments].count("Once.") == 1
+    only_note = TicketChange(note="Twice.", version=again.version)
+    await crm.tickets.update_ticket(native_id, only_note, KEY)
+    with attempting(datetime.now(UTC)):
+        await crm.tickets.update_ticket(native_id, only_note, KEY)
+    assert [comment.text for comment in (await whole(crm, native_id)).comments].count("Twice.") == 1
+
+
+# --------------------------------------------------------------------------------------------------------- answering
+
+
+async def test_a_reply_is_what_the_customer_sees_at_once(crm: Crm) -> None:
+    inquiry = with_thread(crm.company, answered=True)
+    before = await whole(crm, ticket_id(inquiry))
+    written = await crm.tickets.reply(ticket_id(inquiry), Reply("Dear customer,\n\nit is *sent*.", before.version), KEY)
+    after = await whole(crm, ticket_id(inquiry))
+    newest, *others = after.comments
+    assert (newest.public, newest.role, newest.text) == (True, "agent", "Dear customer,\n\nit is *sent*.")
+    assert (others, after.status) == (before.comments, before.status)
+    assert written.value.model_dump() == {
+        "message_id": f"hubspot:message:{newest.id}",
+        "sent_at": newest.at,
+        "status": before.status,
+    }
+    assert written.replayed is False
+
+
+async def test_a_reply_can_change_the_status(crm: Crm) -> None:
+    inquiry = with_thread(crm.company, answered=True)
+    before = await whole(crm, ticket_id(inquiry))
+    written = await crm.tickets.reply(ticket_id(inquiry), Reply("Done?", before.version, "pending"), KEY)
+    assert (written.value.status, (await whole(crm, ticket_id(inquiry))).status) == ("pending", "pending")
+
+
+async def test_a_reply_goes_to_who_wrote_last_on_the_channel_they_wrote_on_from_who_answered_last(crm: Crm) -> None:
+    inquiry = with_thread(crm.company, answered=True)
+    person = crm.company.people[inquiry.person]
+    agent = inquiry.number % len(crm.company.agents)
+    before = await whole(crm, ticket_id(inquiry))
+    sent: list[dict[str, Any]] = []
+
+    class Seen(InProcess):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.url.path.endswith("/messages") and request.method == "POST":
+                sent.append(json.loads(request.content))
+            return await super().handle_async_request(request)
+
+    await HubSpotTickets(client(Seen(crm.sandbox))).reply(ticket_id(inquiry), Reply("Hello <b>", before.version), KEY)
+    (message,) = sent
+    said = [comment for comment in crm.company.thread(inquiry) if comment.public]
+    last = max(place for place, comment in enumerate(said) if comment.agent is None)
+    assert message == {
+        "type": "MESSAGE",
+        "text": "Hello <b>",
+        "richText": "<p>Hello &lt;b&gt;</p>",
+        "attachments": [],
+        "recipients": [
+            {
+                "actorId": f"V-{native(person.number)}",
+                "name": person.name,
+                "recipientField": "TO",
+                "deliveryIdentifiers": [{"type": "HS_EMAIL_ADDRESS", "value": person.email}],
+            }
+        ],
+        "senderActorId": f"A-{7001 + agent}",
+        "channelId": "1002",
+        "channelAccountId": "5501",
+        "subject": inquiry.subject if last == 0 else f"Re: {inquiry.subject}",
+    }
+
+
+async def test_who_is_configured_signs(crm: Crm) -> None:
+    inquiry = with_thread(crm.company, answered=True)
+    before = await whole(crm, ticket_id(inquiry))
+    tickets = HubSpotTickets(client(InProcess(crm.sandbox), options={"reply_as": "A-7003"}))
+    await tickets.reply(ticket_id(inquiry), Reply("Hello", before.version), KEY)
+    after = await tickets.ticket(ticket_id(inquiry), CommentPage())
+    assert after.comments[0].author == crm.company.agents[2].name
+
+
+async def test_a_ticket_without_a_conversation_cannot_be_answered(crm: Crm) -> None:
+    native_id = ticket_id(without_thread(crm.company))
+    before = await whole(crm, native_id)
+    with pytest.raises(Conflict, match=f"ticket {native_id} has no conversation that could be answered in"):
+        await crm.tickets.reply(native_id, Reply("Hello", before.version, "pending"), KEY)
+    assert (await whole(crm, native_id), crm.wrote) == (before, [])
+
+
+async def test_a_reply_meant_for_an_older_version_is_a_conflict_and_nobody_is_sent_anything(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    seen = await whole(crm, native_id)
+    await crm.tickets.update_ticket(native_id, TicketChange(note="Do not answer!"), KEY)
+    now = await whole(crm, native_id)
+    for status in (None, "pending"):
+        with pytest.raises(Conflict, match="was changed since version"):
+            await crm.tickets.reply(native_id, Reply("Hello", seen.version, status), KEY)
+    assert await whole(crm, native_id) == now
+
+
+async def test_a_status_that_is_not_there_is_refused_before_anything_is_sent(crm: Crm) -> None:
+    inquiry = next(i for i in crm.company.inquiries if i.number % 2 == 0)
+    before = await whole(crm, ticket_id(inquiry))
+    with pytest.raises(InvalidInput, match="no stage for 'on_hold'"):
+        await crm.tickets.reply(ticket_id(inquiry), Reply("Hello", before.version, "on_hold"), KEY)
+    assert crm.wrote == []
+
+
+async def test_a_reply_whose_answer_was_lost_is_found_and_not_sent_again(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    # The ticket, its threads and what was said are read; then it is sent.
+    crm.sandbox.faults = Faults(plan=["ok", "ok", "ok", "drop_after_commit"])
+    written = await crm.tickets.reply(native_id, Reply("Only once", before.version), KEY)
+    said = [comment.text for comment in (await whole(crm, native_id)).comments]
+    assert (said.count("Only once"), written.replayed) == (1, False)
+    assert [call.rpartition(" ")[2] for call in crm.wrote] == ["0"]
+
+
+async def test_a_reply_that_may_be_on_its_way_is_not_sent_again_without_looking(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    crm.sandbox.faults = Faults(plan=["ok", "ok", "ok", "reset"])
+    reply = Reply("Only once", before.version)
+    with pytest.raises(OutcomeUnknown):
+        await crm.tickets.reply(native_id, reply, KEY)
+    with attempting(datetime.now(UTC)), pytest.raises(OutcomeUnknown, match="may still be carried out"):
+        await crm.tickets.reply(native_id, reply, KEY)
+    with attempting(long_ago()):
+        await crm.tickets.reply(native_id, reply, KEY)
+        again = await crm.tickets.reply(native_id, reply, KEY)
+    said = [comment.text for comment in (await whole(crm, native_id)).comments]
+    assert (said.count("Only once"), again.replayed) == (1, True)
+    assert [call.rpartition(" ")[2] for call in crm.wrote] == ["0", "201"]
+
+
+async def test_a_repeated_reply_with_a_status_is_not_a_conflict_with_itself(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    # The status is set; the message does not arrive.
+    crm.sandbox.faults = Faults(plan=["ok", "ok", "ok", "ok", "reset"])
+    reply = Reply("Only once", before.version, "pending")
+    with pytest.raises(OutcomeUnknown):
+        await crm.tickets.reply(native_id, reply, KEY)
+    with attempting(long_ago()):
+        await crm.tickets.reply(native_id, reply, KEY)
+    after = await whole(crm, native_id)
+    assert ([comment.text for comment in after.comments].count("Only once"), after.status) == (1, "pending")
+
+
+async def test_after_a_reply_was_sent_nothing_is_asked_that_could_fail(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    crm.sandbox.requests.clear()
+    await crm.tickets.reply(native_id, Reply("Hello", before.version, "pending"), KEY)
+    assert crm.asked[-1].endswith("/messages")
+    assert crm.sandbox.requests[-1].method == "POST"
+
+
+async def test_a_reply_is_found_in_whichever_conversation_it_was_sent() -> None:
+    asked: list[httpx.Request] = []
+    newer = {**THREAD, "id": "6", "latestMessageTimestamp": "2026-10-03T12:00:00Z"}
+    ours = {**said("OUTGOING"), "id": "m", "text": "Hello  you", "createdAt": datetime.now(UTC).isoformat()}
+    answers: dict[str, Any] = {
+        f"{OBJECTS}/tickets/7": TICKET,
+        PIPELINES: {"results": []},
+        THREADS: {"results": [THREAD, newer]},
+        f"{THREADS}/6/messages": {"results": [said("INCOMING", VISITOR)]},
+        f"{THREADS}/5/messages": {"results": [ours, said("INCOMING", VISITOR)]},
+    }
+    with attempting(datetime.now(UTC)):
+        written = await HubSpotTickets(client(scripted(answers, asked=asked))).reply(
+            "7", Reply("Hello\n\nyou", "an older version"), KEY
+        )
+    assert (written.value.message_id, written.replayed) == ("hubspot:message:m", True)
+    assert {request.method for request in asked} == {"GET"}
+
+
+async def test_a_reply_that_is_refused_for_now_was_not_sent(crm: Crm) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", "ok", "ok", *["throttle"] * 3]})
+    with pytest.raises(RateLimited):
+        await crm.tickets.reply(native_id, Reply("Hello", before.version), KEY)
+    assert await whole(crm, native_id) == before
+
+
+TICKET: dict[str, Any] = {
+    "id": "7",
+    "properties": {"createdate": "2026-10-01T12:00:00Z", "hs_lastmodifieddate": "2026-10-01T12:00:00Z"},
+}
+THREAD: dict[str, Any] = {"id": "5", "archived": False, "spam": False, "createdAt": "2026-10-01T12:00:00Z"}
+
+
+def said(direction: str, *senders: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "MESSAGE",
+        "direction": direction,
+        "senders": list(senders),
+        "text": "hm",
+        "createdAt": "2026-10-01T12:00:00Z",
+        "channelId": "1000",
+        "channelAccountId": "1",
+    }
+
+
+VISITOR = {"deliveryIdentifier": {"type": "CHANNEL_SPECIFIC_OPAQUE_ID", "value": "opaque"}}
+
+
+@pytest.mark.parametrize(
+    ("thread", "messages", "sentence"),
+    [
+        (THREAD, [], "no customer has written"),
+        (THREAD, [said("OUTGOING", {"actorId": "A-1"})], "no customer has written"),
+        (THREAD, [said("INCOMING", VISITOR)], "who could sign the reply.*BACKOFFICE_HUBSPOT_REPLY_AS"),
+        (THREAD, [said("INCOMING", VISITOR), said("OUTGOING", {"actorId": "B-1"})], "who could sign"),
+        ({**THREAD, "assignedTo": "L-4"}, [said("INCOMING", VISITOR)], "who could sign"),
+        ({**THREAD, "spam": True}, [said("INCOMING", VISITOR)], "has no conversation"),
+        ({**THREAD, "archived": True}, [said("INCOMING", VISITOR)], "has no conversation"),
+    ],
+)
+async def test_a_conversation_in_which_nobody_can_be_answered_says_why(
+    thread: dict[str, Any], messages: list[dict[str, Any]], sentence: str
+) -> None:
+    answers: dict[str, Any] = {
+        f"{OBJECTS}/tickets/7": TICKET,
+        PIPELINES: {"results": []},
+        THREADS: {"results": [thread]},
+        f"{THREADS}/5/messages": {"results": messages},
+    }
+    tickets = HubSpotTickets(client(scripted(answers)))
+    with pytest.raises(Conflict, match=sentence):
+        await tickets.reply("7", Reply("Hello", "2026-10-01T12:00:00Z"), KEY)
+
+
+async def test_the_newest_conversation_is_answered_in_by_whom_it_is_assigned_to() -> None:
+    asked: list[httpx.Request] = []
+    older = {**THREAD, "id": "4", "latestMessageTimestamp": "2026-10-02T12:00:00Z"}
+    newer = {**THREAD, "latestMessageTimestamp": "2026-10-03T12:00:00Z", "assignedTo": "A-7001"}
+    answers: dict[str, Any] = {
+        f"{OBJECTS}/tickets/7": TICKET,
+        PIPELINES: {"results": []},
+        THREADS: {"results": [older, newer]},
+        f"{THREADS}/5/messages": {
+            "results": [said("INCOMING", VISITOR)],
+            "id": "m",
+            "createdAt": "2026-10-03T12:00:00Z",
+        },
+    }
+    written = await HubSpotTickets(client(scripted(answers, asked=asked))).reply(
+        "7", Reply("Hello", "2026-10-01T12:00:00Z"), KEY
+    )
+    (sent,) = [json.loads(request.content) for request in asked if request.method == "POST"]
+    assert (sent["senderActorId"], sent["recipients"], sent["channelId"], "subject" in sent) == (
+        "A-7001",
+        [{"recipientField": "TO", "deliveryIdentifiers": [VISITOR["deliveryIdentifier"]]}],
+        "1000",
+        False,
+    )
+    assert written.value.message_id == "hubspot:message:m"
+
+
+async def test_what_was_written_is_seen_by_all_who_look_next(crm: Crm) -> None:
+    """Every answer that was kept before and is not true any more is asked for again."""
+    inquiry = with_thread(crm.company, answered=True)
+    native_id, who = ticket_id(inquiry), contact(inquiry.person)
+    await crm.tickets.update_ticket(native_id, TicketChange(status="open"), KEY)
+    before = await whole(crm, native_id)
+    open_before = await crm.tickets.count_open_tickets(who)
+    listed = await crm.tickets.search_tickets(TicketQuery(requesters=(native(inquiry.person),)), None, 10)
+    await crm.tickets.reply(native_id, Reply("Solved.", before.version, "solved"), KEY)
+    assert await crm.tickets.count_open_tickets(who) == open_before - 1
+    after = await crm.tickets.search_tickets(TicketQuery(requesters=(native(inquiry.person),)), None, 10)
+    assert {row.status for row in after.items if number(row) == native_id} == {"solved"}
+    assert {row.status for row in listed.items if number(row) == native_id} == {"open"}
