@@ -24,7 +24,17 @@ from backoffice_shared.telemetry.scrubbed import Scrubbed
 MARK = "c4n4ryK7wX"
 SANDBOXES = (
     "pat-sandbox-hubspot",
+    "secret-sandbox-hubspot",
+    "refresh-sandbox-hubspot",
+    "token-sandbox-hubspot",
+    "secret-sandbox-salesforce",
+    "token-sandbox-salesforce",
+    "token-sandbox-confluence",
+    "access-sandbox-confluence",
+    "password-sandbox-email",
+    "token-sandbox-email",
     "shpat_sandbox",
+    "shpss_sandbox",
     "secret-sandbox-zendesk",
     "token-sandbox-zendesk",
     "legacy-sandbox-zendesk",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from backoffice_shared.backend import Rate, no_allowance
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.domain import Reach, Reachable, sandboxed
 from backoffice_shared.mcp.server import domain_server
-from backoffice_shared.sandbox.company import Company
+from backoffice_shared.sandbox.company import Company, Mail, Ticket
 from backoffice_shared.sandbox.frame import Faults, VendorSandbox
 from backoffice_shared.settings import Settings
 
@@ -58,6 +59,22 @@ class Office:
 
     def broken(self, vendor: str, **faults: Any) -> None:
         self.sandboxes[vendor].faults = Faults(**faults)
+
+
+def happened(company: Company, number: int) -> Counter[str]:
+    """What the company's history with a person has, by kind; without refunds, whose number only the shop knows."""
+    kept = {
+        "ticket": [*company.tickets_of.get(number, ()), *_theirs([*company.cases, *company.inquiries], number)],
+        "order": company.orders_of.get(number, []),
+        "note": company.notes_of.get(number, []),
+        "call": company.calls_of.get(number, []),
+        "email": _theirs(company.mails, number),
+    }
+    return Counter({kind: len(entries) for kind, entries in kept.items() if entries})
+
+
+def _theirs(entries: Iterable[Ticket | Mail], number: int) -> list[Ticket | Mail]:
+    return [entry for entry in entries if entry.person == number]
 
 
 def said(result: CallToolResult) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from tests.customer.office import office
+from tests.customer.office import happened, office
 
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, NAMESAKES, order_name
 
@@ -16,9 +18,8 @@ async def test_a_customer_is_found_by_email_whatever_the_case_of_its_letters():
     async with office() as at:
         person = at.company.people[0]
         found = await at.ask("find_customers", identifiers=[person.email.upper()])
-        assert [(row["customer_id"], row["match"]) for row in found["items"]] == [
-            (FEMI, {"by": "email", "confidence": 1.0})
-        ]
+        matches = [(row["customer_id"], row["match"]["by"], row["match"]["confidence"]) for row in found["items"]]
+        assert matches == [(FEMI, "email", 1.0)]
 
 
 @pytest.mark.parametrize("written", ["+55555000000", "+55 555 000 000", "555000000"])
@@ -34,7 +35,9 @@ async def test_a_customer_is_found_by_the_number_of_an_order_or_of_a_ticket():
         ticket = next(ticket for ticket in at.company.tickets if ticket.person == 0)
         for number in (order_name(order.number), order_name(order.number)[1:], str(10_001 + ticket.number)):
             found = await at.ask("find_customers", identifiers=[number])
-            assert [(row["customer_id"], row["match"]["by"]) for row in found["items"]] == [(FEMI, "number")]
+            # Sales may have a case of the same number, of somebody else: then both are said.
+            assert (FEMI, "number") in [(row["customer_id"], row["match"]["by"]) for row in found["items"]]
+            assert {row["match"]["by"] for row in found["items"]} == {"number"}
 
 
 async def test_a_number_that_is_nobodys_finds_nobody():
@@ -124,11 +127,12 @@ async def test_customers_come_in_the_order_asked_and_unknown_ids_are_named():
 async def test_twenty_customers_at_once_need_few_requests():
     async with office() as at:
         ids = [f"hubspot:contact:{100001 + n}" for n in range(10)] + [f"zendesk:user:{200001 + n}" for n in range(10)]
-        answer = await at.ask("get_customers", customer_ids=ids)
+        answer = await at.ask("get_customers", customer_ids=ids, fields=["name"])
         assert len(answer["items"]) == 20
-        assert {name: len(sandbox.requests) for name, sandbox in at.sandboxes.items()} == {
-            "hubspot": 2,  # by id, and by the addresses found
-            "zendesk": 3,  # the same, and a token first
+        assert {name: len(sandbox.requests) for name, sandbox in at.sandboxes.items() if sandbox.requests} == {
+            "hubspot": 3,  # by id, and by the addresses found; and who owns what, once an hour
+            "salesforce": 2,  # by the addresses, and a token first
+            "zendesk": 3,  # by id and by the addresses, and a token first
             "shopify": 1,
         }
 
@@ -152,8 +156,6 @@ async def test_an_unknown_field_is_refused_and_the_valid_ones_are_named():
 
 async def test_the_timeline_gives_the_whole_history_once_newest_first():
     async with office() as at:
-        expected = len(at.company.tickets_of[KEY_ACCOUNT]) + len(at.company.orders_of[KEY_ACCOUNT])
-        expected += len(at.company.notes_of.get(KEY_ACCOUNT, []))
         rows: list[dict[str, str]] = []
         cursor: dict[str, str] = {}
         while True:
@@ -162,7 +164,10 @@ async def test_the_timeline_gives_the_whole_history_once_newest_first():
             if not page["page"]["has_more"]:
                 break
             cursor = {"cursor": page["page"]["next_cursor"]}
-        assert len(rows) == len({row["id"] for row in rows}) == expected
+        assert len(rows) == len({row["id"] for row in rows})
+        counted = Counter(row["kind"] for row in rows)
+        assert counted.pop("refund") > 0
+        assert counted == happened(at.company, KEY_ACCOUNT)
         assert [row["at"] for row in rows] == sorted((row["at"] for row in rows), reverse=True)
 
 
@@ -178,7 +183,7 @@ async def test_the_timeline_can_be_narrowed_to_kinds_and_to_a_span():
             limit=50,
         )
         assert [row["kind"] for row in page["items"]] == ["order"] * 10
-        assert [source["backend"] for source in page["sources"]] == ["shopify", "hubspot", "zendesk"]
+        assert page["sources"][0]["backend"] == "shopify"
 
 
 async def test_text_from_outside_is_marked():

@@ -86,12 +86,14 @@ async def test_a_ticket_is_opened_for_the_customer_and_then_found():
         ]
 
 
-async def test_a_new_ticket_is_an_internal_note_unless_it_is_said_to_be_public():
+async def test_a_new_ticket_is_an_internal_note_that_the_customer_does_not_see():
     async with office() as at:
-        for key, public in (("key-internal-1", False), ("key-public-01", True)):
-            opened = await _open(at, key=key, public=public)
-            answer = await at.ask("get_ticket", ticket_id=opened["ticket_id"])
-            assert [comment["public"] for comment in answer["comments"]] == [public]
+        opened = await _open(at, key="key-internal-1")
+        answer = await at.ask("get_ticket", ticket_id=opened["ticket_id"])
+        assert [comment["public"] for comment in answer["comments"]] == [False]
+        assert "no such argument" in await at.refusal(
+            "create_ticket", customer_id=FEMI, subject="x", body="x", idempotency_key="key-public-1", public=True
+        )
 
 
 async def test_the_same_key_opens_one_ticket():

@@ -217,9 +217,7 @@ class _Blocks:
     def _panel(self, node: Node, classes: frozenset[str]) -> list[_Block]:
         kind = next((name.rpartition("-")[2] for name in classes if name.rpartition("-")[2] in _LABELS), "")
         titles = [child for child in node.children if _is_title(child)]
-        label = ": ".join(
-            [_LABELS.get(kind, "Note"), *(as_heading(self._phrases.of(title.children)) for title in titles)]
-        )
+        label = ": ".join([_LABELS.get(kind, "Note"), *(as_heading(self._phrases.of([title])) for title in titles)])
         inside = self.of(child for child in node.children if not _is_title(child))
         return self._quoted([_Block(f"**{label}**"), *inside])
 

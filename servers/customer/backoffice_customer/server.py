@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from backoffice_customer.backends.confluence import CONFLUENCE, Confluence, confluence_sandbox
+from backoffice_customer.backends.email import EMAIL, Email, MailWire, email_sandbox
 from backoffice_customer.backends.hubspot import HUBSPOT, HubSpot, HubSpotTickets, hubspot_sandbox
+from backoffice_customer.backends.salesforce import SALESFORCE, Salesforce, SalesforceCases, salesforce_sandbox
 from backoffice_customer.backends.shopify import SHOPIFY, Shopify, shopify_sandbox
 from backoffice_customer.backends.zendesk import LEGACY_CREDENTIAL, ZENDESK, HelpCenter, Zendesk, zendesk_sandbox
 from backoffice_customer.directory import Directory
@@ -65,14 +68,25 @@ def _staff(clients: Mapping[str, BackendClient]) -> _Staff:
     if client := clients.get(name := HUBSPOT.name):
         hubspot = staff.people[name] = staff.histories[name] = HubSpot(client)
         staff.consents[name] = staff.notebooks[name] = hubspot
+    if client := clients.get(name := SALESFORCE.name):
+        salesforce = staff.people[name] = staff.histories[name] = Salesforce(client)
+        staff.consents[name] = staff.notebooks[name] = salesforce
     if client := clients.get(name := ZENDESK.name):
         zendesk = staff.people[name] = staff.histories[name] = Zendesk(client)
         staff.consents[name] = staff.desks[name] = staff.opening[name] = zendesk
         staff.editing[name] = staff.replying[name] = zendesk
         staff.libraries[name] = HelpCenter(client)
+    if client := clients.get(name := CONFLUENCE.name):
+        staff.libraries[name] = Confluence(client)
     if client := clients.get(name := HUBSPOT.name):
         tickets = staff.desks[name] = staff.opening[name] = HubSpotTickets(client)
         staff.editing[name] = staff.replying[name] = tickets
+    if client := clients.get(name := SALESFORCE.name):
+        cases = staff.desks[name] = staff.opening[name] = SalesforceCases(client)
+        staff.editing[name] = staff.replying[name] = cases
+    if client := clients.get(name := EMAIL.name):
+        mailbox = staff.histories[name] = staff.desks[name] = Email(client)
+        staff.editing[name] = staff.replying[name] = staff.mailing[name] = mailbox
     if client := clients.get(name := SHOPIFY.name):
         shopify = staff.people[name] = staff.histories[name] = Shopify(client)
         staff.consents[name] = staff.shops[name] = staff.stockrooms[name] = shopify
@@ -97,7 +111,8 @@ def assemble(clients: Mapping[str, BackendClient], settings: Settings) -> Servic
     )
 
 
-_DESK = ("tickets", "tickets_open", "tickets_edit")
+_DESK = frozenset({"tickets", "tickets_open", "tickets_edit", "replies"})
+_CRM = frozenset({"people", "preferences", "notes"}) | _DESK
 
 SERVER = Domain(
     name="customer",
@@ -114,20 +129,19 @@ SERVER = Domain(
     prompts=PROMPTS,
     personal_scope="customer:pii",
     vendors=(
-        Vendor(
-            HUBSPOT,
-            hubspot_sandbox,
-            provides=frozenset({"people", "preferences", "notes", *_DESK, "replies"}),
-        ),
+        Vendor(HUBSPOT, hubspot_sandbox, provides=_CRM),
+        Vendor(SALESFORCE, salesforce_sandbox, provides=_CRM),
         Vendor(
             ZENDESK,
             zendesk_sandbox,
-            provides=frozenset({"people", "preferences", *_DESK, "replies", "knowledge"}),
+            provides=frozenset({"people", "preferences", "knowledge"}) | _DESK,
             deprecated={
                 LEGACY_CREDENTIAL: "API tokens stop working on 2027-04-30. Configure an OAuth client instead: "
                 "BACKOFFICE_ZENDESK_CLIENT_ID and BACKOFFICE_ZENDESK_CLIENT_SECRET."
             },
         ),
+        Vendor(EMAIL, email_sandbox, provides=frozenset({"tickets", "tickets_edit", "replies"}), over=MailWire),
+        Vendor(CONFLUENCE, confluence_sandbox, provides=frozenset({"knowledge"})),
         Vendor(SHOPIFY, shopify_sandbox, provides=frozenset({"people", "preferences", "orders", "stock"})),
     ),
     assemble=assemble,

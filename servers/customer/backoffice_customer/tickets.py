@@ -65,15 +65,14 @@ class Tickets:
         return ticket.model_copy(update={"sources": [source], "custom": ticket.custom if custom else None})
 
     async def create(self, customer_id: str, draft: TicketDraft, key: str) -> CreatedTicket:
-        """Open a ticket for the customer, where the record that was asked for is kept, or else in the first helpdesk.
+        """Open a ticket for the customer in the first helpdesk.
 
         Raises:
             InvalidInput: the customer has no e-mail address that a ticket could be for.
         """
         person, _ = await self.directory.person(customer_id)
+        name, desk = next(iter(self.opening.items()))
         # From the record that was asked for, so that a repetition says the same whichever systems answer.
-        name = person.asked.backend if person.asked.backend in self.opening else next(iter(self.opening))
-        desk = self.opening[name]
         if person.asked.backend == name:
             own = person.own
             return await desk.create_ticket(
