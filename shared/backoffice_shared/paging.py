@@ -79,7 +79,9 @@ class Cursors:
             ) from None
         if digest != self._digest(question):
             raise InvalidInput(
-                "", "cursor: it belongs to a call with other arguments", hint="Repeat those, or leave the cursor out"
+                "",
+                "cursor: it belongs to a call with other arguments, or a system that was asked then is not asked now",
+                hint="Repeat that call, or leave the cursor out to start from the beginning",
             )
         return found
 

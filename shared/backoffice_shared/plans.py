@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
+from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.jsonvalues import canonical
 from backoffice_shared.principal import principal
@@ -39,7 +41,7 @@ class Plans:
     def made(self, action: str, request: object, versions: Mapping[str, str]) -> Plan:
         """A plan to do this, for whoever calls. `versions` are those of the things that the preview looked at."""
         expires_at = (self._now() + LIFE).replace(microsecond=0)
-        body = json.dumps((int(expires_at.timestamp()), dict(versions)), separators=(",", ":")).encode()
+        body = zlib.compress(json.dumps((int(expires_at.timestamp()), dict(versions)), separators=(",", ":")).encode())
         token = base64.urlsafe_b64encode(self._sign(action, request, body) + body).rstrip(b"=").decode()
         return Plan(token, expires_at)
 
@@ -48,21 +50,21 @@ class Plans:
 
         Raises:
             InvalidInput: the token is not one of ours, or belongs to another request or to somebody else.
-            Conflict: it has expired.
+            Conflict: it has expired. Not while it is unknown whether an earlier attempt carried it out: that comes first.
         """
         try:
             raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
             signature, body = raw[:_SIGNATURE], raw[_SIGNATURE:]
             if not hmac.compare_digest(signature, self._sign(action, request, body)):
                 raise ValueError
-            expires_at, versions = _BODY.validate_json(body)
-        except (ValueError, ValidationError):
+            expires_at, versions = _BODY.validate_json(zlib.decompress(body))
+        except (ValueError, ValidationError, zlib.error):
             raise InvalidInput(
                 "",
                 "plan_token: it is not one for this request, and nothing was done",
                 hint="Call without it for a preview, then again with the same arguments and the plan_token of that preview",
             ) from None
-        if self._now().timestamp() >= expires_at:
+        if self._now().timestamp() >= expires_at and uncertain_since() is None:
             raise Conflict(
                 "", "the plan has expired, and nothing was done", hint="Call without plan_token for a new one"
             )

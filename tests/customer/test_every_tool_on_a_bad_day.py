@@ -193,8 +193,7 @@ async def _to_write(at: Office, case: Case) -> dict[str, Any]:
 
 def _person(at: Office) -> Any:
     """Somebody whom every system knows."""
-    everywhere = {"crm", "helpdesk", "shop"}
-    return next(person for person in at.company.people if person.is_business and person.systems == everywhere)
+    return next(person for person in at.company.people if person.is_business and len(person.systems) == 3)
 
 
 FIRST = {"hubspot": "contact:100001", "zendesk": "user:200001", "shopify": "customer:700001"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.customer.office import office, said
 from tests.customer.test_sizes import tokens
@@ -50,7 +52,7 @@ async def test_a_long_page_is_read_piece_by_piece_to_its_end():
         while True:
             result = await at.call("get_document", doc_id=doc_id, offset=offset, max_chars=6000)
             assert tokens(said(result)) <= 6_000
-            page = result.structured_content or {}
+            page: dict[str, Any] = result.structured_content or {}
             assert len(page["markdown"]) <= 6000
             text += page["markdown"]
             if "next_offset" not in page:

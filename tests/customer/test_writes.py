@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.customer.office import Office, office
+from tests.customer.office import Office, office, said
+from tests.customer.test_sizes import tokens
+from tests.shared.mcp.till import caller
+
+from backoffice_shared.principal import acting
+from backoffice_shared.sandbox.frame import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +83,7 @@ async def test_nothing_to_change_unknown_systems_and_versions_of_several_are_ref
     async with office() as at:
         one, other = await a_ticket(at, "zendesk"), await a_ticket(at, "hubspot")
         assert "what to change" in await at.refusal("update_tickets", ticket_ids=[one])
+        assert "needs an idempotency_key" in await at.refusal("update_tickets", ticket_ids=[one], internal_note="x")
         assert "one ticket" in await at.refusal(
             "update_tickets", ticket_ids=[one, other], priority="low", expected_version="x"
         )
@@ -103,7 +110,8 @@ async def test_a_plan_is_for_what_it_showed_and_for_nothing_else():
         for asked in (
             {"ticket_ids": [other], "status": "closed"},
             {"ticket_ids": [one, other], "status": "closed"},
-            {"ticket_ids": [one], "status": "closed", "internal_note": "And this."},
+            {"ticket_ids": [one], "status": "closed", "add_tags": ["and-this"]},
+            {"ticket_ids": [one], "status": "closed", "idempotency_key": "another-key"},
         ):
             assert "nothing was done" in await at.refusal("update_tickets", **asked, plan_token=plan)
         assert (await at.ask("get_ticket", ticket_id=one))["status"] == "solved"
@@ -113,10 +121,27 @@ async def test_a_ticket_that_changed_since_its_plan_is_not_closed():
     async with office() as at:
         ticket_id = await a_ticket(at, "zendesk", "solved")
         plan = (await at.ask("update_tickets", ticket_ids=[ticket_id], status="closed"))["plan_token"]
-        await at.ask("update_tickets", ticket_ids=[ticket_id], internal_note="Wait, the customer has called.")
+        note = {"internal_note": "Wait, the customer has called.", "idempotency_key": "a-note-key"}
+        await at.ask("update_tickets", ticket_ids=[ticket_id], **note)
         refused = await at.call("update_tickets", ticket_ids=[ticket_id], status="closed", plan_token=plan)
         assert refused.structured_content is not None
         assert refused.structured_content["error"]["code"] == "conflict"
+
+
+async def test_fifty_tickets_are_closed_with_one_plan():
+    async with office(customers=200, hurried=False) as at:
+        page = await at.ask("search_tickets", status=["solved"], limit=50)
+        mine = [row["ticket_id"] for row in page["items"] if row["ticket_id"].startswith("zendesk:")]
+        while len(mine) < 50:
+            page = await at.ask("search_tickets", status=["solved"], limit=50, cursor=page["page"]["next_cursor"])
+            mine += [row["ticket_id"] for row in page["items"] if row["ticket_id"].startswith("zendesk:")]
+        close = {"ticket_ids": mine[:50], "status": "closed", "idempotency_key": "fifty-at-once"}
+        planned = await at.call("update_tickets", **close)
+        assert tokens(said(planned)) <= 6_000
+        plan = (planned.structured_content or {})["plan_token"]
+        closed = await at.ask("update_tickets", **close, plan_token=plan)
+        assert {row["status"] for row in closed["results"]} == {"updated"}
+        assert len(closed["results"]) == 50
 
 
 # -------------------------------------------------------------------------------------------------------- telling
@@ -161,7 +186,8 @@ async def test_a_reply_to_what_changed_since_the_preview_is_not_sent():
         ticket_id = await a_ticket(at, "zendesk")
         reply = {"ticket_id": ticket_id, "body": "It is on its way.", "idempotency_key": "a-reply-key"}
         plan = (await at.ask("reply_to_customer", **reply))["plan_token"]
-        await at.ask("update_tickets", ticket_ids=[ticket_id], internal_note="Do not answer: fraud.")
+        note = {"internal_note": "Do not answer: fraud.", "idempotency_key": "a-note-key"}
+        await at.ask("update_tickets", ticket_ids=[ticket_id], **note)
         refused = await at.call("reply_to_customer", **reply, plan_token=plan)
         assert refused.structured_content is not None
         assert refused.structured_content["error"]["code"] == "conflict"
@@ -174,6 +200,60 @@ async def test_another_text_needs_another_preview():
         reply = {"ticket_id": ticket_id, "idempotency_key": "a-reply-key"}
         plan = (await at.ask("reply_to_customer", **reply, body="Yes."))["plan_token"]
         assert "nothing was done" in await at.refusal("reply_to_customer", **reply, body="No.", plan_token=plan)
+
+
+async def test_one_preview_sends_one_message():
+    async with office() as at:
+        letter = {"customer_id": FEMI, "subject": "Your order", "body": "It left."}
+        shown = await at.ask("reply_to_customer", **letter, idempotency_key="a-letter-key")
+        for key in ("another-key-1", "another-key-2"):
+            refused = await at.refusal(
+                "reply_to_customer", **letter, idempotency_key=key, plan_token=shown["plan_token"]
+            )
+            assert "nothing was done" in refused
+
+
+async def test_two_agents_who_chose_the_same_key_are_not_taken_for_one(tmp_path: Path):
+    file = tmp_path / "agents.yaml"
+    scopes = '["customer:read", "customer:write", "customer:message"]'
+    file.write_text(f"agents:\n  clerk: {{scopes: {scopes}}}\n  boss: {{scopes: {scopes}}}\n")
+    async with office(agents=file) as at:
+        sent: dict[str, dict[str, Any]] = {}
+        for agent in ("clerk", "boss"):
+            with acting(caller(agent)):
+                letter = {
+                    "customer_id": FEMI,
+                    "subject": "Hello",
+                    "body": f"From {agent}.",
+                    "idempotency_key": "welcome-1",
+                }
+                plan = (await at.ask("reply_to_customer", **letter))["plan_token"]
+                sent[agent] = await at.ask("reply_to_customer", **letter, plan_token=plan)
+        assert sent["clerk"]["message_id"] != sent["boss"]["message_id"]
+        assert {answer["replayed"] for answer in sent.values()} == {False}
+
+
+async def test_a_message_of_which_nobody_knows_is_looked_for_when_it_is_asked_for_again():
+    async with office() as at:
+        ticket_id = await a_ticket(at, "zendesk")
+        reply = {"ticket_id": ticket_id, "body": "It is on its way.", "idempotency_key": "a-reply-key"}
+        plan = (await at.ask("reply_to_customer", **reply))["plan_token"]
+        # It is sent, the answer is lost, and then nobody can look.
+        at.sandboxes["zendesk"].faults = Faults(plan=["ok", "drop_after_commit", "error", "error", "error"])
+        unknown = await at.call("reply_to_customer", **reply, plan_token=plan)
+        assert (unknown.structured_content or {})["error"]["code"] == "outcome_unknown"
+        sent = await at.ask("reply_to_customer", **reply, plan_token=plan)
+        assert sent["message_id"]
+        assert [comment["text"] for comment in await thread(at, ticket_id)].count("It is on its way.") == 1
+
+
+async def test_many_changes_that_all_fail_are_a_failure():
+    async with office() as at:
+        mine = [await a_ticket(at, "zendesk"), "zendesk:ticket:999999"]
+        at.sandboxes["zendesk"].faults = Faults(plan=["error"] * 6)
+        change = {"ticket_ids": mine, "priority": "high", "idempotency_key": "all-of-them"}
+        assert "none of the 2 tickets was changed" in await at.refusal("update_tickets", **change)
+        assert (await at.ask("update_tickets", **change))["results"][0]["status"] == "updated"
 
 
 @pytest.mark.parametrize(

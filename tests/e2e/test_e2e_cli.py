@@ -130,11 +130,18 @@ async def test_tools_are_listed_by_name_and_kind_and_on_request_with_their_schem
         ["find_customers", "read"],
         ["get_customers", "read"],
         ["get_customer_timeline", "read"],
+        ["update_preferences", "write"],
+        ["add_customer_note", "write"],
         ["search_tickets", "read"],
         ["get_ticket", "read"],
         ["create_ticket", "write"],
+        ["update_tickets", "write"],
+        ["reply_to_customer", "write"],
+        ["search_knowledge", "read"],
+        ["get_document", "read"],
         ["search_orders", "read"],
         ["get_order", "read"],
+        ["check_inventory", "read"],
     ]
     _, schema, _ = await outcome("backoffice", "tools", "--schema", "get_order", url=url)
     [tool] = json.loads(schema)
@@ -150,7 +157,7 @@ async def test_up_prints_its_progress_and_a_first_call_that_works() -> None:
         assert running.lines[:5] == [
             "Making a company with 20 customers ...",
             running.lines[1],
-            "Backoffice customer server: 8 of 8 tools",
+            "Backoffice customer server: 15 of 15 tools",
             "",
             running.lines[4],
         ]
@@ -165,7 +172,7 @@ async def test_up_prints_its_progress_and_a_first_call_that_works() -> None:
 async def test_without_a_sandbox_it_says_what_is_missing_and_how_to_configure_it() -> None:
     async with command("backoffice", "up", "--port", "0") as running:
         await running.told("(Ready)")
-        assert running.lines[0] == "Backoffice customer server: 0 of 8 tools"
+        assert running.lines[0] == "Backoffice customer server: 0 of 15 tools"
         assert any("HubSpot is not configured. It needs BACKOFFICE_HUBSPOT_ACCESS_TOKEN." in x for x in running.lines)
         assert await running.told(r"No tool can be served\. (.*)")
 
@@ -177,9 +184,9 @@ async def test_a_sandbox_is_one_company_for_several_servers_over_http_and_https(
         trusting = ssl.create_default_context(cafile=certificate)
         async with httpx.AsyncClient(verify=trusting) as http:
             vendors = (await http.get(directory)).json()["vendors"]
-            assert sorted(vendors) == ["hubspot", "shopify", "zendesk"]
+            assert sorted(vendors) == ["confluence", "email", "hubspot", "salesforce", "shopify", "zendesk"]
             for entry in vendors.values():
-                for url in (entry["url"], entry["https_url"]):
+                for url in (entry["control"], entry["https_url"]):
                     assert url.startswith("https://" if url == entry["https_url"] else "http://")
                     assert (await http.get(f"{url}/_sandbox/faults")).json()["waiting"] == 0
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -190,9 +197,14 @@ async def test_a_sandbox_is_one_company_for_several_servers_over_http_and_https(
             name, *arguments = shlex.split(await running.told(r"^Try: \S*(backoffice call .*)"))
             code, output, _ = await outcome(name, *arguments)
             assert (code, len(json.loads(output)["items"])) == (0, 1)
+            url = arguments[arguments.index("--url") + 1]
+            for tool, told in (("search_tickets", "email"), ("search_knowledge query=refund", "confluence")):
+                code, output, _ = await outcome("backoffice", "call", *tool.split(), "--url", url)
+                sources = {source["backend"]: source["status"] for source in json.loads(output)["sources"]}
+                assert (code, sources[told]) == (0, "ok")
         async with httpx.AsyncClient() as http:
             for entry in vendors.values():
-                assert (await http.get(f"{entry['url']}/_sandbox/faults")).json()["requests"], "it was asked"
+                assert (await http.get(f"{entry['control']}/_sandbox/faults")).json()["requests"], "it was asked"
         sandbox.terminate()
         assert await sandbox.ended() == 0
     with pytest.raises(FileNotFoundError):

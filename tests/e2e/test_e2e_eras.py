@@ -22,11 +22,18 @@ TOOLS = {
     "find_customers",
     "get_customers",
     "get_customer_timeline",
+    "update_preferences",
+    "add_customer_note",
     "search_tickets",
     "get_ticket",
     "create_ticket",
+    "update_tickets",
+    "reply_to_customer",
+    "search_knowledge",
+    "get_document",
     "search_orders",
     "get_order",
+    "check_inventory",
 }
 STDIO = {
     "alone": StdioServerParameters(command=sys.executable, args=["-m", "backoffice_customer", "--sandbox"]),
@@ -64,7 +71,7 @@ async def test_one_read_brings_together_crm_helpdesk_and_shop(client: Client) ->
     assert answer is not None
     [customer] = answer["items"]
     assert {source["backend"]: source["status"] for source in answer["sources"]} == dict.fromkeys(
-        ("hubspot", "zendesk", "shopify"), "ok"
+        ("hubspot", "salesforce", "zendesk", "shopify"), "ok"
     )
     assert {link["system"]: link["id"] for link in customer["links"]} == {
         "hubspot": "hubspot:contact:100001",

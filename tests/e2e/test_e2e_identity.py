@@ -166,6 +166,7 @@ async def test_an_agents_data_filter_holds_for_what_another_has_just_read(agents
             assert [item["customer_id"] for item in seen["items"]] == [customer_id]
             assert {source["backend"]: source["status"] for source in seen["sources"]} == {
                 "hubspot": "ok",
+                "salesforce": "skipped",
                 "zendesk": "skipped",
                 "shopify": "skipped",
             }
@@ -211,7 +212,9 @@ async def test_an_agent_limited_to_one_system_is_given_nothing_of_the_others(age
         assert tickets["items"]
         for answer in (found, timeline, profile):
             status = {source["backend"]: source["status"] for source in answer["sources"]}
-            assert status == {"zendesk": "ok", "hubspot": "skipped", "shopify": "skipped"}
+            assert status.pop("zendesk") == "ok"
+            assert status.keys() >= {"hubspot", "salesforce", "shopify"}
+            assert set(status.values()) == {"skipped"}
         assert timeline["page"]["has_more"] or timeline["page"].get("next_cursor") is None
         for tool, arguments in (
             ("search_orders", {}),
@@ -253,7 +256,7 @@ async def test_the_domain_server_applies_the_real_agents_policy_and_records_the_
 async def test_the_platforms_own_word_lists_every_tool_and_calls_none():
     async with door(foundation(), trusted_platform_key=SIGNER.public_key) as till:
         itself = by_assertion(Principal(PLATFORM, "assertion"))
-        assert await till.names(token=itself) == ["get_caller", "list_notes", "add_note", "refund"]
+        assert await till.names(token=itself) == ["get_caller", "list_notes", "add_note", "refund", "burn_notes"]
         asked: dict[str, dict[str, Any]] = {"get_caller": {}, "add_note": {"text": "x", "idempotency_key": "k"}}
         for tool, arguments in asked.items():
             _, sentence = told(await till.call(tool, token=itself, **arguments))

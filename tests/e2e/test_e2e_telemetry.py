@@ -241,7 +241,7 @@ async def test_everything_that_a_server_says_is_json_where_machines_read_the_log
     said = [json.loads(line) for line in running.lines]
     assert {entry["logger"].split(".")[0] for entry in said if "logger" in entry} == {"backoffice"}
     operator = [entry["message"] for entry in said if entry.get("logger") == "backoffice.operator"]
-    assert operator == ["Backoffice customer server: 8 of 8 tools", f"MCP at {url}"]
+    assert operator == ["Backoffice customer server: 15 of 15 tools", f"MCP at {url}"]
     assert [entry["trace_id"] for entry in said if entry.get("event") == "tool.call"] == [TRACE]
 
 

@@ -240,7 +240,8 @@ async def test_a_cursor_of_another_question_is_refused() -> None:
     with pytest.raises(InvalidInput) as raised:
         await page(shelves, 1, cursor, {"query": "rope"})
     assert str(raised.value) == (
-        "cursor: it belongs to a call with other arguments. Repeat those, or leave the cursor out."
+        "cursor: it belongs to a call with other arguments, or a system that was asked then is not asked now. "
+        "Repeat that call, or leave the cursor out to start from the beginning."
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.plans import LIFE, Plans
 from backoffice_shared.principal import Principal, acting
@@ -77,6 +78,14 @@ def test_it_expires(plans: Plans, wall: Wall):
     wall.time += timedelta(seconds=1)
     with pytest.raises(Conflict, match="has expired, and nothing was done"):
         plans.versions(token, "reply", REQUEST)
+
+
+def test_it_does_not_expire_while_nobody_knows_whether_it_was_carried_out(plans: Plans, wall: Wall):
+    """The answer to that comes first: that nothing was done, would be a guess."""
+    token = plans.made("reply", REQUEST, SEEN).token
+    wall.time += 2 * LIFE
+    with attempting(NOON):
+        assert plans.versions(token, "reply", REQUEST) == SEEN
 
 
 @given(st.text(max_size=200))

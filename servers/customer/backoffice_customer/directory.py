@@ -6,6 +6,7 @@ A name proves nothing. Where several people may be meant, all of them are return
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Literal
 
 from backoffice_customer.models import Candidate, Contact, Match, Ref, parse_ref
 from backoffice_customer.ports import People
+from backoffice_customer.sameness import grouped, same
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import BackofficeError, InvalidInput, NotFound
 from backoffice_shared.paging import Cursors, cut
@@ -50,6 +52,19 @@ class Person:
     def own(self) -> Contact:
         """The record that was asked for: the same whichever systems answer."""
         return next(contact for contact in self.contacts if contact.ref == self.asked)
+
+    @property
+    def known_as(self) -> list[str]:
+        """By what they are asked for: an answer that was found by these addresses continues only by these."""
+        return [str(self.asked), *sorted(self.emails)]
+
+    def must_be_whole(self, cursor: str | None) -> None:
+        """
+        Raises:
+            BackofficeError: a page is to be continued, and a system cannot say now who this is to it.
+        """
+        if cursor is not None and self.unasked:
+            raise next(iter(self.unasked.values()))
 
     @property
     def emails(self) -> tuple[str, ...]:
@@ -92,7 +107,7 @@ class Directory:
         by_ref = {contact.ref: contact for contacts in own.values.values() for contact in contacts}
         others, sources, errors = await self._others(by_ref.values())
         found = [
-            Person(ref, self._ranked(_same(by_ref[ref], others)), unasked=errors)
+            Person(ref, self._ranked(same(by_ref[ref], [*others, *by_ref.values()])), unasked=errors)
             for ref in asked.values()
             if ref in by_ref
         ]
@@ -135,11 +150,12 @@ class Directory:
         # Only one system knows an order or a ticket; the others may know whose it is.
         others, sources, _ = await self._others(contacts[ref] for ref in owners)
         contacts |= {contact.ref: contact for contact in others}
-        people = [_person(self._ranked(group), owners) for group in _grouped(contacts.values())]
+        people = [_person(self._ranked(group), owners) for group in grouped(contacts.values())]
         matched: list[tuple[Person, By | None]] = [
             (person, _best_reason(person, query, identifiers)) for person in people
         ]
-        found = sorted((_candidate(person, by) for person, by in matched if by is not None), key=_certainty)
+        holders = Counter(email for person in people for email in person.emails)
+        found = sorted((_candidate(person, by, holders) for person, by in matched if by is not None), key=_certainty)
         rows, page, resume = cut(
             found,
             limit=limit,
@@ -149,6 +165,8 @@ class Directory:
         )
         capped = [name for name, found in answers.values.items() if len(found.contacts) >= _MOST]
         notes = [f"{name} has more matches than are shown: ask more precisely" for name in capped]
+        if any(holders[text.strip().lower()] > 1 for text in texts if _is_email(text)):
+            notes.append("several people have this address: by it alone, nobody is certain")
         page = page.model_copy(update={"total_is_estimate": bool(capped or answers.errors)})
         return Listing[Candidate](
             page=page, items=rows, sources=together(answers.sources, sources), notes=notes
@@ -231,7 +249,9 @@ def _best_reason(person: Person, query: str | None, identifiers: Sequence[str]) 
 _EXACT = ("id", "email", "number", "phone")
 
 
-def _candidate(person: Person, by: By) -> Candidate:
+def _candidate(person: Person, by: By, holders: Mapping[str, int]) -> Candidate:
+    """`holders`: how many people have an address. One that several have makes none of them certain."""
+    alone = by != "email" or any(holders[email] == 1 for email in person.emails)
     best = person.contacts[0]
     seen = [contact.updated_at for contact in person.contacts if contact.updated_at is not None]
     return Candidate(
@@ -242,7 +262,11 @@ def _candidate(person: Person, by: By) -> Candidate:
         tier=next((c.tier for c in person.contacts if c.tier), None),
         status=next((c.lifecycle for c in person.contacts if c.lifecycle), None),
         last_activity_at=max(seen, default=None),
-        match=Match(by=by, confidence=_CONFIDENCE[by], found_in=[contact.ref.backend for contact in person.contacts]),
+        match=Match(
+            by=by,
+            confidence=_CONFIDENCE[by] if alone else 0.5,
+            found_in=[contact.ref.backend for contact in person.contacts],
+        ),
     )
 
 
@@ -266,25 +290,6 @@ def _reason(person: Person, text: str) -> By:
 
 def _certainty(candidate: Candidate) -> tuple[float, str, str]:
     return (-candidate.match.confidence, candidate.name, candidate.customer_id)
-
-
-def _grouped(contacts: Iterable[Contact]) -> list[list[Contact]]:
-    """Records that share an e-mail address, together."""
-    group_of: dict[str, list[Contact]] = {}
-    groups: dict[int, list[Contact]] = {}
-    for contact in contacts:
-        known = {id(group): group for email in contact.emails if (group := group_of.get(email)) is not None}
-        joined = [*(other for group in known.values() for other in group), contact]
-        for old in known:
-            del groups[old]
-        groups[id(joined)] = joined
-        group_of |= dict.fromkeys((email for member in joined for email in member.emails), joined)
-    return list(groups.values())
-
-
-def _same(own: Contact, others: Iterable[Contact]) -> list[Contact]:
-    same = [other for other in others if other.ref != own.ref and set(other.emails) & set(own.emails)]
-    return [own, *same]
 
 
 def _is_email(text: str) -> bool:

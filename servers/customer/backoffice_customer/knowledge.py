@@ -12,9 +12,12 @@ from backoffice_customer.models import Article, ArticleRow, Document, KnowledgeS
 from backoffice_customer.ports import ArticleQuery, Library
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_shared.mcp.bounded import LARGEST, longest
 from backoffice_shared.paging import Cursors, cut
 from backoffice_shared.sources import ask_one, fan_out
 
+_ROOM = LARGEST - 3_500  # for the text, beside the outline
+_LONGEST_OUTLINE = 60  # headings
 _MOST = 50  # articles asked of one system: who finds nothing among these asks more precisely
 
 
@@ -67,14 +70,15 @@ class Knowledge:
         text = converted.text if section is None else _part(article, converted.text, section)
         if offset > len(text):
             raise InvalidInput("", f"offset: the text has {len(text)} characters")
-        end = _boundary(text, offset, max_chars)
+        most = min(max_chars, longest(text[offset : offset + max_chars], _ROOM))
+        end = _boundary(text, offset, max(most, 1))
         return Document(
             doc_id=doc_id,
             title=article.title,
             space=article.space,
             updated_at=article.updated_at,
             url=article.url,
-            outline=outline(converted.text),
+            outline=outline(converted.text)[:_LONGEST_OUTLINE],
             section=section,
             next_offset=end if end < len(text) else None,
             lossy=converted.lossy,

@@ -67,12 +67,14 @@ class Section(NamedTuple):
 def markdown_of(html: str, base: str = "") -> Markdown:
     """`html` as Markdown. `base` is the address of the page, which its relative links are resolved against.
 
-    Any text will do: it takes time in proportion to its length, and never raises.
+    Any text will do, and it never raises. It takes time in proportion to the length, and of a long text (`markup.LONGEST`,
+    `markup.MOST_TOKENS`) only the beginning is converted: then `lossy` says so.
     """
     page, lost = document(html), Counter[str]()
     blocks = _Blocks(base, lost).of(page.root.children)
     lost["hidden text"] += page.hid
     lost["deep nesting"] += page.is_too_deep
+    lost["the rest of it: it is too long to be converted whole"] += page.is_cut
     text = "\n\n".join(block.text for block in blocks)
     return Markdown(text, sorted(_said(name, count) for name, count in lost.items() if count))
 

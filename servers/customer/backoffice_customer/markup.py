@@ -1,7 +1,9 @@
-"""HTML as a tree, whatever state it is in. What a reader would not see is left out.
+"""HTML as a tree, whatever state it is in. What a reader would not see is left out, where an element itself says so: with
+`hidden`, or in its `style` (see `_HIDING`). What hides by a class, a style sheet, a script or the colour of what is around
+it is not recognised.
 
 It takes time in proportion to the text, also for hostile ones, which `html.parser` does not: 80 kB of `<a <a <a` occupy it
-for a minute. Elements are closed where HTML implies it, as far as documents need it; unlike the standard
+for a minute. Of a long text only the beginning is read. Elements are closed where HTML implies it, as far as documents need it; unlike the standard
 (https://html.spec.whatwg.org/multipage/parsing.html), misnested elements are not reopened.
 """
 
@@ -9,10 +11,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
+from itertools import islice
 
+LONGEST, MOST_TOKENS = 500_000, 20_000  # characters, and texts and tags: about a quarter of a second to convert
 DEEPEST = 64  # levels: what is deeper is taken to be this deep
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -39,10 +43,6 @@ _VOID = frozenset(
 )
 _RAW = frozenset({"script", "style", "textarea", "title", "xmp", "noembed", "noframes"})
 _UNSEEN = frozenset({"head", "template", "noscript", "select", "datalist", "ac:parameter"})
-_UNSEEN_STYLE = re.compile(
-    r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden|(?:opacity|font-size)\s*:\s*0+(?:\.0+)?(?:px|pt|em|rem|%)?\s*(?:;|$|!))",
-    re.I,
-)
 
 _IMPLIED: dict[str, frozenset[str]] = {
     "li": frozenset({"li", "p"}),
@@ -97,16 +97,19 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """`hid`: it has text that no reader would see. `is_too_deep`: some of its elements are less deep here."""
+    """`hid`: it has text that no reader would see. `is_too_deep`: some of its elements are less deep here. `is_cut`: it is
+    only the beginning.
+    """
 
     root: Node
     hid: bool
     is_too_deep: bool
+    is_cut: bool
 
 
 def document(html: str) -> Document:
-    builder = _Builder()
-    for token in _tokens(html):
+    builder, tokens = _Builder(), _tokens(html[:LONGEST])
+    for token in islice(tokens, MOST_TOKENS):
         match token:
             case str():
                 builder.text(token)
@@ -114,7 +117,8 @@ def document(html: str) -> Document:
                 builder.end(tag)
             case _Start():
                 builder.start(token)
-    return Document(builder.root, builder.hid, builder.is_too_deep)
+    is_cut = len(html) > LONGEST or next(tokens, None) is not None
+    return Document(builder.root, builder.hid, builder.is_too_deep, is_cut)
 
 
 class _Builder:
@@ -207,7 +211,83 @@ class _Builder:
 
 def _is_unseen(token: _Start) -> bool:
     attributes = token.attributes
-    return token.tag in _UNSEEN or "hidden" in attributes or bool(_UNSEEN_STYLE.search(attributes.get("style", "")))
+    return token.tag in _UNSEEN or "hidden" in attributes or _hides(attributes.get("style", ""))
+
+
+# ----------------------------------------------------------------------------------------------------- styles
+
+
+def _hides(style: str) -> bool:
+    """Any declaration counts, also one that a later one takes back: a browser would ignore a later one that is wrong."""
+    if ":" not in style:
+        return False
+    plain = _CSS_ESCAPE.sub(_meant, _CSS_COMMENT.sub(" ", style)).lower()
+    declared: dict[str, list[str]] = {}
+    for declaration in plain.split(";"):
+        name, _, value = declaration.partition(":")
+        declared.setdefault(name.strip(), []).append(value.partition("!")[0].strip())
+    if any(hides(value) for name, hides in _HIDING.items() for value in declared.get(name, ())):
+        return True
+    return _hides_what_flows_over(declared) or _is_of_one_colour(declared)
+
+
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|$)", re.S)
+_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.S)
+_LENGTH = re.compile(r"(?<![\w.#-])([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)(%|[a-z]*)")
+_PIXELS = {"px": 1, "pt": 1.33, "pc": 16, "em": 16, "rem": 16, "ex": 8, "ch": 8, "cm": 38, "mm": 3.8, "in": 96}
+_OF_A_SCREEN = {"%": 6, "vw": 6, "vh": 6}  # pixels, at least
+
+
+def _meant(escape: re.Match[str]) -> str:
+    return chr(min(int(escape[1], 16), 0x10FFFF)) if escape[1] else escape[2]
+
+
+def _lengths(value: str) -> list[float]:
+    """The lengths in a value, in pixels. A number without a unit is none, but for 0; a share of something is of much."""
+    found = ((float(number), unit) for number, unit in _LENGTH.findall(value))
+    sizes = {**_PIXELS, **_OF_A_SCREEN}
+    return [number * sizes.get(unit, 1) for number, unit in found if unit in sizes or number == 0]
+
+
+def _is_small(value: str) -> bool:
+    return any(-1 <= length <= 1 for length in _lengths(value)[:1])
+
+
+def _is_faint(value: str) -> bool:
+    return any(float(number) / (100 if unit else 1) < 0.05 for number, unit in _LENGTH.findall(value)[:1])
+
+
+def _is_off_screen(value: str) -> bool:
+    return any(length <= -500 or length >= 5_000 for length in _lengths(value))
+
+
+_HIDING: dict[str, Callable[[str], bool]] = {
+    "display": lambda value: value == "none",
+    "visibility": lambda value: value in ("hidden", "collapse"),
+    "content-visibility": lambda value: value == "hidden",
+    "opacity": _is_faint,
+    "font-size": _is_small,
+    "font": _is_small,
+    **dict.fromkeys(("left", "right", "top", "bottom", "inset", "text-indent"), _is_off_screen),
+    **dict.fromkeys(("margin", "margin-left", "margin-right", "margin-top"), _is_off_screen),
+    "transform": lambda value: _is_off_screen(value) or re.match(r"scale[xy]?\(\s*0*(?:\.0*)?\s*[,)]", value) is not None,
+}
+"""Which values of which properties hide an element: text of a pixel at most, or of less than a twentieth of its opacity; or
+500 pixels or a screen to the left of or above where it would be, or 5,000 pixels to the other sides.
+"""
+
+
+def _hides_what_flows_over(declared: dict[str, list[str]]) -> bool:
+    """A box without a height or a width that shows nothing of what is outside of it."""
+    overflow = [value for name in ("overflow", "overflow-x", "overflow-y") for value in declared.get(name, ())]
+    sizes = [value for name in ("height", "max-height", "width", "max-width") for value in declared.get(name, ())]
+    return any(re.search("hidden|clip", value) for value in overflow) and any(map(_is_small, sizes))
+
+
+def _is_of_one_colour(declared: dict[str, list[str]]) -> bool:
+    """Text without a colour, or written on a ground of its own colour in the same words."""
+    grounds = {value for name in ("background", "background-color") for value in declared.get(name, ())}
+    return any(value == "transparent" or value in grounds for value in declared.get("color", ()))
 
 
 # ----------------------------------------------------------------------------------------------------- tokens

@@ -64,9 +64,18 @@ def preferences(records: Sequence[Contact]) -> Preferences:
     return Preferences(
         language=next((c.language for c in records if c.language), None),
         country=next((c.country for c in records if c.country), None),
-        email_marketing={c.ref.backend: c.email_marketing for c in records if c.email_marketing is not None},
-        sms_marketing={c.ref.backend: c.sms_marketing for c in records if c.sms_marketing is not None},
+        email_marketing=_consent(records, lambda contact: contact.email_marketing),
+        sms_marketing=_consent(records, lambda contact: contact.sms_marketing),
     )
+
+
+def _consent(records: Sequence[Contact], given: Callable[[Contact], bool | None]) -> dict[str, bool]:
+    """By system. Where one has several records, a refusal in any of them counts."""
+    found: dict[str, bool] = {}
+    for contact in records:
+        if (consents := given(contact)) is not None:
+            found[contact.ref.backend] = found.get(contact.ref.backend, True) and consents
+    return found
 
 
 def distinct_phones(phones: Iterable[str]) -> list[str]:

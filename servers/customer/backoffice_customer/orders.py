@@ -24,11 +24,13 @@ class Orders:
         self, query: OrderQuery, *, customer_id: str | None, limit: int, cursor: str | None
     ) -> Listing[OrderRow]:
         """Orders that meet the whole query, newest first."""
-        question = ["orders", query, customer_id]
+        question: list[object] = ["orders", query]
         queries = dict.fromkeys(self._shops, query)
         who = []
         if customer_id is not None:
             person, who = await self._directory.person(customer_id)
+            person.must_be_whole(cursor)
+            question = ["orders", query, person.known_as]
             theirs = {name: tuple(contact.ref.native for contact in person.of(name)) for name in self._shops}
             queries = {name: replace(query, customers=natives) for name, natives in theirs.items() if natives}
             unasked = [error for name, error in person.unasked.items() if name in self._shops]

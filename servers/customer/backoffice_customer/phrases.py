@@ -65,7 +65,7 @@ class Phrases:
 
     def _add(self, part: Node | str, style: Run, runs: list[Run], *, apart: str) -> None:
         if isinstance(part, str):
-            runs.append(replace(style, text=part if part.strip() else " " * bool(part)))
+            runs.append(Run(part if part.strip() else " " * bool(part), style.styles, style.link))
             return
         if (special := self._special(part, style)) is not None:
             runs += special
@@ -323,7 +323,7 @@ def _spaced(runs: Iterable[Run]) -> Iterable[Run]:
         if last is not None and between:
             shared = Run(between, last.styles & run.styles - {"code"}, last.link if last.link == run.link else "")
             yield Run(BREAK) if between == BREAK else shared
-        last, between = replace(run, text=text), " " * run.text[-1:].isspace()
+        last, between = Run(text, run.styles, run.link, run.image), " " * run.text[-1:].isspace()
         yield last
 
 

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from uuid import uuid4
 
 from backoffice_customer.directory import Directory, Person
 from backoffice_customer.merged import merged
 from backoffice_customer.models import Contact, Counts, Customers, Event, EventKind, Noted
 from backoffice_customer.ports import Desk, History, Notebook, NoteDraft, Shop, Span
+from backoffice_shared.attempt import vendor_key
 from backoffice_shared.envelope import Listing
 from backoffice_shared.errors import BackofficeError, InvalidInput
 from backoffice_shared.paging import Chunk, Cursors, merge
-from backoffice_shared.sources import Source, at_once, fan_out, together
+from backoffice_shared.principal import principal
+from backoffice_shared.sources import Answers, Source, at_once, fan_out, together
 
 _YEAR = timedelta(days=365)
 
@@ -41,7 +44,11 @@ class Profiles:
             pairs = zip(customers, counted, strict=True)
             customers = [customer.model_copy(update={"counts": counts}) for customer, (counts, _) in pairs]
             sources = together(sources, *(asked for _, asked in counted))
-        notes = [f"{text} could not be looked up: its system did not answer" for text in found.unasked]
+        seen = [text for text in found.unasked if principal().sees(text.partition(":")[0])]
+        notes = [f"{text} could not be looked up: its system did not answer" for text in seen]
+        notes += [
+            f"{text} could not be looked up: you may not see its system" for text in found.unasked if text not in seen
+        ]
         return Customers(items=customers, not_found=found.unknown, sources=sources, notes=notes)
 
     async def events(
@@ -65,12 +72,12 @@ class Profiles:
             limit=limit,
             cursor=cursor,
             cursors=self.cursors,
-            question=["events", customer_id, sorted(kinds), span],
+            question=["events", person.known_as, sorted(kinds), span],
         )
         found.sources = together(found.sources, sources)
         return found
 
-    async def add_note(self, customer_id: str, note: NoteDraft, key: str) -> Noted:
+    async def add_note(self, customer_id: str, note: NoteDraft, idempotency_key: str | None) -> Noted:
         """Add it to the record that was asked for, or else to that of the first system that keeps notes.
 
         Raises:
@@ -78,14 +85,14 @@ class Profiles:
             BackofficeError: the system whose turn it is did not say whether it knows them.
         """
         person, sources = await self.directory.person(customer_id)
-        own = person.asked.backend
+        own, key = person.asked.backend, vendor_key("add_customer_note", idempotency_key or uuid4().hex)
         for name in sorted(self.notebooks, key=lambda name: name != own):
             if name in person.unasked:
                 raise person.unasked[name]  # a repetition must not write elsewhere
             if mine := person.of(name):
                 written = await self.notebooks[name].add_note(mine[0], note, key)
                 return written.value.model_copy(
-                    update={"replayed": written.replayed, "idempotency_key": key, "sources": sources}
+                    update={"replayed": written.replayed, "idempotency_key": idempotency_key, "sources": sources}
                 )
         raise InvalidInput("", f"no system that knows customer {customer_id!r} keeps notes")
 
@@ -104,7 +111,7 @@ class Profiles:
         counted = await at_once(fan_out(tickets), fan_out(orders))
         open_tickets, orders_12m = (
             None
-            if answers.errors or not answers.values or person.unasked.keys() & systems
+            if _lacking(answers) or not answers.values or person.unasked.keys() & systems
             else sum(answers.values.values())
             for answers, systems in zip(counted, (self.desks.keys(), self.shops.keys()), strict=True)
         )
@@ -116,6 +123,11 @@ class Profiles:
         if not self.directory.keeps_people(system):
             return person.own
         return next(iter(person.of(system)), None)
+
+
+def _lacking(answers: Answers[int]) -> bool:
+    """Whether a system that may know more did not say: it failed, or is not one whose data the caller may see."""
+    return any(source.status in ("error", "skipped") for source in answers.sources)
 
 
 async def _unasked(error: BackofficeError, _cursor: str | None, _limit: int) -> Chunk[Event]:

@@ -1,4 +1,4 @@
-"""What customers are told. Nothing is sent that was not shown first, and nothing twice."""
+"""What customers are told. Nothing is sent that was not shown first, and nothing twice: a plan is good for one key."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from backoffice_customer.directory import Directory
 from backoffice_customer.models import MessagePreview, Replied, Sent, TicketStatus
 from backoffice_customer.ports import Mail, Mailing, Reply, Replying
 from backoffice_customer.tickets import Tickets
+from backoffice_shared.attempt import vendor_key
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.http.client import Written
 from backoffice_shared.plans import Plan, Plans
@@ -39,16 +40,18 @@ class Replies:
         desk = self.replying.get(ref.backend)
         if desk is None:
             raise InvalidInput("", f"{ref.backend}: customers cannot be answered there")
-        request = [ticket_id, body, status_after]
+        request = [ticket_id, body, status_after, key]
         if plan_token is not None:
             version = self.plans.versions(plan_token, _REPLY, request)[ticket_id]
-            return _sent(await desk.reply(ref.native, Reply(body, version, status_after), key), key)
+            reply = Reply(body, version, status_after)
+            return _sent(await desk.reply(ref.native, reply, vendor_key("reply_to_customer", key)), key)
         ticket = await self.tickets.get(ticket_id, None)
         if ticket.status == "closed":
             raise Conflict("", f"{ticket_id} is closed: nothing can be added to it", hint="create_ticket opens another")
         plan = self.plans.made(_REPLY, request, {ticket_id: ticket.version})
         preview = MessagePreview(
             to=" ".join(part for part in (ticket.requester, ticket.email and f"<{ticket.email}>") if part),
+            cc=ticket.cc,
             channel=ref.backend,
             subject=ticket.subject,
             body=body,
@@ -73,12 +76,13 @@ class Replies:
                 "", "this server has no mailbox to write from", hint="Answer in a ticket: give ticket_id"
             )
         channel, mailbox = next(iter(self.mailing.items()))
-        request = [customer_id, subject, body]
+        request = [customer_id, subject, body, key]
         if plan_token is not None:
             shown = self.plans.versions(plan_token, _MAIL, request)["to"]
             if shown != _digest(address):
                 raise Conflict("", "the customer's address has changed since the preview", hint="Ask for a new preview")
-            return _sent(await mailbox.send(Mail(address, person.own.name, subject, body), key), key)
+            mail = Mail(address, person.own.name, subject, body)
+            return _sent(await mailbox.send(mail, vendor_key("reply_to_customer", key)), key)
         plan = self.plans.made(_MAIL, request, {"to": _digest(address)})
         preview = MessagePreview(to=f"{person.own.name} <{address}>", channel=channel, subject=subject, body=body)
         return _shown(preview, plan, key)

@@ -15,7 +15,7 @@ def _profile(content: dict[str, Any]) -> str:
     person = obj(next(iter(arr(content.get("items"))), None))
     if not person:
         return "There is no such customer.\n"
-    lines = [f"# {person.get('name')}", ""]
+    lines = [_SAID, "", f"# {person.get('name')}", ""]
     for label, value in (
         ("Id", person.get("customer_id")),
         ("E-mail", ", ".join(arr(person.get("emails")))),
@@ -44,14 +44,14 @@ def _disagreement(difference: dict[str, Any]) -> str:
 def _thread(content: dict[str, Any]) -> str:
     """A ticket with its messages, newest first, in Markdown."""
     lines = [
+        _SAID,
+        "",
         f"# {content.get('subject')}",
         "",
         f"- Id: {content.get('ticket_id')}",
         f"- Status: {content.get('status')}",
         f"- Customer: {content.get('customer_id')}",
         f"- Version: {content.get('version')}",
-        "",
-        _SAID,
     ]
     for comment in map(obj, arr(content.get("comments"))):
         seen = "seen by the customer" if comment.get("public") else "internal"
@@ -63,18 +63,19 @@ def _thread(content: dict[str, Any]) -> str:
 
 
 def _article(content: dict[str, Any]) -> str:
-    lines = [f"# {content.get('title')}", "", _SAID, "", str(content.get("markdown"))]
+    lines = [_SAID, "", f"# {content.get('title')}", "", str(content.get("markdown"))]
     if (offset := content.get("next_offset")) is not None:
         sections = ", ".join(map(str, arr(content.get("outline"))))
         lines += ["", f"Cut here: get_document with offset={offset}, or ?section= one of {sections}"]
     if lossy := arr(content.get("lossy")):
         lines += ["", f"Not shown: {', '.join(map(str, lossy))}"]
-    return "\n".join((*lines, ""))
+    return "\n".join((*lines, *_missing(content), ""))
 
 
 def _missing(content: dict[str, Any]) -> list[str]:
     failed = [obj(source) for source in arr(content.get("sources")) if obj(source).get("status") == "error"]
-    return [f"- Incomplete: {source.get('message')}" for source in failed]
+    notes = [f"- {note}" for note in arr(content.get("notes"))]
+    return [*(f"- Incomplete: {source.get('message')}" for source in failed), *notes]
 
 
 RESOURCES = (

@@ -16,6 +16,7 @@ from backoffice_customer.models import (
 )
 from backoffice_customer.ports import Consents
 from backoffice_shared.errors import BackofficeError, InvalidInput, OutcomeUnknown
+from backoffice_shared.principal import principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Wishes:
         ]
         became = await asyncio.gather(*work)
         became += [_unasked(name, error) for name, error in person.unasked.items() if name in keepers]
+        hidden = [name for name in keepers if not principal().sees(name)]
         failures = [entry.error for entry in became if entry.error is not None]
         if failures and len(failures) == len(became):
             raise failures[0]
@@ -59,6 +61,7 @@ class Wishes:
             raise InvalidInput("", f"no system that knows this customer keeps {', '.join(sorted(changes.fields))}")
         after = {entry.contact.ref: entry.contact for entry in became if entry.contact is not None}
         outcomes = [entry.outcome for entry in became]
+        outcomes += [SystemOutcome(system=name, status="skipped", error="is not yours to change") for name in hidden]
         notes = ["not changed everywhere: call again with a new idempotency_key for the systems that failed"]
         return PreferencesChanged(
             customer_id=customer_id,

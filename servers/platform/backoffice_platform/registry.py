@@ -137,8 +137,9 @@ class Registry:
         return None
 
     def scopes(self) -> set[str]:
-        """All that any tool needs."""
-        return {facts.scope for member in self.members for facts in member.facts.values()}
+        """All that any tool needs, or shows more with."""
+        facts = [facts for member in self.members for facts in member.facts.values()]
+        return {scope for one in facts for scope in (one.scope, one.personal_scope) if scope}
 
     def elsewhere(self, public_name: str) -> bool:
         """The tool runs in a server of ours, which applies the policies itself."""

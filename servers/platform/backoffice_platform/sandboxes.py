@@ -6,7 +6,7 @@ import asyncio
 import signal
 import tempfile
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from socket import socket
 
@@ -40,7 +40,8 @@ async def serve_sandboxes(company: Company, *, host: str, port: int, say: Callab
         InvalidInput: one of the ports is in use.
     """
     sandboxes = all_sandboxes(company)
-    with tempfile.TemporaryDirectory(prefix="backoffice-sandbox-") as folder:
+    async with AsyncExitStack() as running:
+        folder = running.enter_context(tempfile.TemporaryDirectory(prefix="backoffice-sandbox-"))
         certificate, key = make_certificate(Path(folder))
         ports = [0] * (1 + 2 * len(sandboxes)) if port == 0 else [port + n for n in range(1 + 2 * len(sandboxes))]
         sockets = [bind(host, wanted) for wanted in ports]
@@ -50,6 +51,9 @@ async def serve_sandboxes(company: Company, *, host: str, port: int, say: Callab
             name: describe(sandbox, _address(host, http), _address(host, https, scheme="https"))
             for (name, sandbox), http, https in zip(sandboxes.items(), plain, secure, strict=True)
         }
+        for name, sandbox in sandboxes.items():
+            if sandbox.listening is not None:
+                entries[name]["url"] = await running.enter_async_context(sandbox.listening(host))
         index = Starlette(routes=[Route("/", _index({"company": company.name, "vendors": entries}))])
         servers = [(_server(index), directory)]
         servers += [(_server(app), sock) for app, sock in zip(sandboxes.values(), plain, strict=True)]
@@ -73,14 +77,15 @@ def _table(
         f"{company.name}: {len(company.people):,} customers, {len(company.orders):,} orders, {len(company.tickets):,} tickets"
     )
     say("")
-    say(f"{'vendor':10} {'HTTP':24} {'HTTPS':25} test credentials")
+    width = max((len(str(entry["url"])) for entry in entries.values()), default=0)
+    say(f"{'vendor':10} {'HTTP':{width}} {'HTTPS':25} test credentials")
     for name, sandbox in sandboxes.items():
         credentials = " ".join(f"{field}={value}" for field, value in sandbox.credentials.items())
-        say(f"{name:10} {entries[name]['url']!s:24} {entries[name]['https_url']!s:25} {credentials}")
+        say(f"{name:10} {entries[name]['url']!s:{width}} {entries[name]['https_url']!s:25} {credentials}")
     say("")
     say(f"For HTTPS, trust {certificate}")
     say(f"Directory {directory}   use it: backoffice up --sandbox {directory}")
-    first = next(iter(entries.values()))["url"] if entries else ""
+    first = next(iter(entries.values()))["control"] if entries else ""
     say(f"Faults    curl -X PUT {first}/_sandbox/faults -d '{{\"throttle\": 0.5}}'")
 
 

@@ -15,6 +15,8 @@ from backoffice_shared.http.client import T, Written
 
 SETTLED = timedelta(seconds=60)
 """After so long, a request that was sent is carried out and can be seen, or never will be."""
+SKEW = timedelta(seconds=5)
+"""By so much a vendor's clock may be behind ours. What equals the effect and was made in this time before is taken for it."""
 
 
 async def once(
@@ -33,7 +35,7 @@ async def once(
     """
     since = uncertain_since()
     if since is not None:
-        if (found := await look(since - SETTLED)) is not None:
+        if (found := await look(since - SKEW)) is not None:
             return Written(found, replayed=True)
         if (waited := datetime.now(UTC) - since) < SETTLED:
             raise OutcomeUnknown(
@@ -47,7 +49,7 @@ async def once(
         return await write()
     except OutcomeUnknown as unknown:
         try:
-            found = await look(began - SETTLED)
+            found = await look(began - SKEW)
         except BackofficeError:
             raise unknown from None
         if found is None:

@@ -38,7 +38,7 @@ def token_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTran
 
 
 def assertion_exchange(backend: Backend, base_url: str, network: httpx.AsyncBaseTransport) -> Exchange:
-    """A signed assertion for an access token (RFC 7523 §2.1), good for three minutes and used once."""
+    """A signed assertion for an access token (RFC 7523 §2.1), good for three minutes."""
     endpoint, url = _endpoint(backend, base_url)
 
     async def exchange(secret: Credential) -> TokenAnswer:
@@ -53,7 +53,7 @@ def assertion_exchange(backend: Backend, base_url: str, network: httpx.AsyncBase
         }
         try:
             assertion = jwt.encode(claims, secret["private_key"], "RS256")
-        except (ValueError, TypeError, jwt.PyJWTError):  # what they say may show the key
+        except (ValueError, TypeError, AttributeError, jwt.PyJWTError):  # what they say may show the key
             raise MissingCredential(backend.title, "the configured private_key is no RSA key in PEM") from None
         form = {"grant_type": _JWT_BEARER, "assertion": assertion}
         request = httpx.Request("POST", url, headers={"Accept": "application/json"}, data=form)

@@ -34,18 +34,18 @@ def fit(result: BaseModel, largest: int = LARGEST, *, masked: bool = False) -> t
     except ValueError:
         payload = _finite(payload)
         text = compact(payload)
-    if _weight(text) <= largest:
+    if weight(text) <= largest:
         return payload, text
     if isinstance(result, Listing):
         _drop_rows(payload, cast("Listing[Any]", result), largest)
     for length in _SHORTENED:
-        if _weight(compact(payload)) <= largest:
+        if weight(compact(payload)) <= largest:
             break
         shortened = _shorten(payload, length)
         if shortened:
             _note(payload, f"{shortened} long texts are cut to {length} characters")
     cut: dict[str, str] = {}
-    while _weight(compact({**payload, "notes": [*arr(payload.get("notes")), *cut.values()]})) > largest:
+    while weight(compact({**payload, "notes": [*arr(payload.get("notes")), *cut.values()]})) > largest:
         if not _cut_section(payload, cut):
             break
     for said in cut.values():
@@ -55,10 +55,12 @@ def fit(result: BaseModel, largest: int = LARGEST, *, masked: bool = False) -> t
 
 def _drop_rows(payload: dict[str, Any], listing: Listing[Any], largest: int) -> None:
     rows: list[Any] = payload["items"]
-    room = largest - _ROOM - _weight(compact({**payload, "items": []}))
+    if not rows:
+        return
+    room = largest - _ROOM - weight(compact({**payload, "items": []}))
     kept = 0
     for row in rows:
-        room -= _weight(compact(row)) + 1
+        room -= weight(compact(row)) + 1
         if room < 0:
             break
         kept += 1
@@ -69,7 +71,7 @@ def _drop_rows(payload: dict[str, Any], listing: Listing[Any], largest: int) -> 
     if listing.resume is not None:
         while (
             kept > 1
-            and _weight(compact({**payload, "items": rows[:kept]})) + len(listing.resume(kept)) > largest - _ROOM
+            and weight(compact({**payload, "items": rows[:kept]})) + len(listing.resume(kept)) > largest - _ROOM
         ):
             kept -= 1
         payload["items"] = rows[:kept]
@@ -94,8 +96,8 @@ def _shorten(value: Any, length: int) -> int:
 
 
 def _is_exact(place: object, entry: str) -> bool:
-    """An id, an address or a cursor, which is of no use when it is cut. What is longer than those are is none."""
-    return isinstance(place, str) and place.endswith(("id", "url", "cursor")) and len(entry) <= 2_000
+    """An id, an address, a cursor or a token, which is of no use when it is cut. What is longer than those are is none."""
+    return isinstance(place, str) and place.endswith(("id", "url", "cursor", "token")) and len(entry) <= 5_000
 
 
 def _cut_section(payload: dict[str, Any], cut: dict[str, str]) -> bool:
@@ -104,9 +106,9 @@ def _cut_section(payload: dict[str, Any], cut: dict[str, str]) -> bool:
     What is said of it goes into `cut`, by the section's name. False when there is nothing left to cut.
     """
     rows = [obj(row) for row in arr(payload.get("items"))]
-    where = max(rows, key=lambda row: _weight(compact(row)), default=payload)
+    where = max(rows, key=lambda row: weight(compact(row)), default=payload)
     sections = {
-        name: _weight(compact(obj(part) or arr(part)))
+        name: weight(compact(obj(part) or arr(part)))
         for name, part in where.items()
         if (obj(part) or arr(part)) and name not in ("page", "items", "sources", "notes")
     }
@@ -142,7 +144,16 @@ def _note(payload: dict[str, Any], note: str) -> None:
     payload["notes"] = [*payload.get("notes", []), note]
 
 
-def _weight(text: str) -> float:
+def longest(text: str, most: float) -> int:
+    """How many characters of `text` weigh at most so much, written as JSON."""
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if weight(compact(text[:middle])) <= most else (low, middle - 1)
+    return low
+
+
+def weight(text: str) -> float:
     """Bytes, with what tokenizers have no words for counted more: rare characters, and long runs like keys in base64."""
     size = len(text.encode())
     if size <= _SURELY_FITS:

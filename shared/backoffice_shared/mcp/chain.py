@@ -58,7 +58,7 @@ def policies(
         Measured(server, lookup),
         Limited(server, on.access, on.state.limits, elsewhere=elsewhere),
         Authorised(server, lookup, on.access),
-        Wellformed(),
+        Wellformed(here),
         Shedding(server, lookup, on.load),
         Timed(server, lookup, deadline),
         Idempotent(server, here, on.state.records),

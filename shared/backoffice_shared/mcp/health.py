@@ -26,7 +26,7 @@ def backends_resource(
     """`clients` are those connected at the moment: none before the server runs."""
 
     async def state() -> str:
-        visible = on.access.identified(principal()).systems
+        who = on.access.identified(principal())
         missing = {lacking.vendor.backend.name: lacking.needs for lacking in reachable.missing}
         backends = [
             *await asyncio.gather(*(_connected(name, client) for name, client in clients.items())),
@@ -34,7 +34,7 @@ def backends_resource(
         ]
         told = {
             "server": domain.name,
-            "backends": [entry for entry in backends if visible is None or entry["backend"] in visible],
+            "backends": [entry for entry in backends if who.sees(str(entry["backend"]))],
             "audit": "full" if on.audit.full else "kept",
             "warnings": _warnings(reachable, on),
         }

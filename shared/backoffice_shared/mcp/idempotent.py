@@ -59,10 +59,14 @@ class Idempotent:
             return refused(error)
         if isinstance(claimed, Claim):
             self._count("claimed" if claimed.uncertain_since is None else "resumed")
-            return await self._carry_out(claimed, tool, ctx, call_next)
+            planned = arguments.get("plan_token") is not None
+            return await self._carry_out(claimed, tool, ctx, call_next, planned=planned)
         return self._told(claimed, key)
 
-    async def _carry_out(self, claim: Claim, tool: ToolFacts, ctx: Ctx, call_next: CallNext) -> HandlerResult:
+    async def _carry_out(
+        self, claim: Claim, tool: ToolFacts, ctx: Ctx, call_next: CallNext, *, planned: bool
+    ) -> HandlerResult:
+        """`planned`: by a plan, which another can replace."""
         keep = KEEP if tool.spends is None else KEEP_MONEY
         try:
             with attempting(claim.uncertain_since):
@@ -71,7 +75,7 @@ class Idempotent:
             await _settled(self._records.release(claim, uncertain=True, keep=keep))
             raise
         outcome = outcome_of(result)
-        if isinstance(result, CallToolResult) and _is_final(outcome):
+        if isinstance(result, CallToolResult) and _is_final(outcome, claim, planned=planned):
             await _settled(self._records.finish(claim, _written(result), keep=keep))
         else:
             uncertain = outcome.outcome == "unknown" or (
@@ -106,8 +110,11 @@ class Idempotent:
         IDEMPOTENCY.labels(self._server, result).inc()
 
 
-def _is_final(outcome: CallOutcome) -> bool:
-    return outcome.outcome in ("ok", "partial") or outcome.error_code in _FINAL
+def _is_final(outcome: CallOutcome, claim: Claim, *, planned: bool) -> bool:
+    """A refusal is final, unless an earlier attempt may have been carried out all the same, or a new plan may succeed."""
+    if outcome.outcome in ("ok", "partial"):
+        return True
+    return outcome.error_code in _FINAL and claim.uncertain_since is None and not planned
 
 
 def _fingerprint(arguments: dict[str, Any]) -> str:

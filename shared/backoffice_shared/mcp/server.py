@@ -39,7 +39,12 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
     """The server of `domain` with the tools that its backends can serve. Backends are connected while it runs."""
     specs = reachable.tools(domain)
     tools = {spec.name: StrictTool.of(spec, personal_scope=domain.personal_scope) for spec in specs}
-    facts = {spec.name: replace(spec.facts, pin=pinned(tools[spec.name].listed)) for spec in specs}
+    facts = {
+        spec.name: replace(
+            spec.facts, pin=pinned(tools[spec.name].listed), structured=tools[spec.name].structured_parameters
+        )
+        for spec in specs
+    }
     clients: dict[str, BackendClient] = {}
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from mcp_types import CallToolResult, InputRequiredResult, TextContent
 from mcp_types import Tool as ListedTool
 from pydantic import BaseModel, PrivateAttr, ValidationError
 
-from backoffice_shared.errors import BackofficeError, InvalidInput
+from backoffice_shared.errors import BackofficeError, InvalidInput, OutcomeUnknown
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.bounded import fit
 from backoffice_shared.mcp.outcome import crashed, refused
@@ -36,7 +36,7 @@ class StrictTool(Tool):
             spec.fn,
             annotations=spec.effect,
             description=_prompt(spec),
-            meta={POLICY_META: {"scope": spec.scope, "toolset": spec.toolset}},
+            meta={POLICY_META: {"scope": spec.scope, "toolset": spec.toolset, **_personal(spec, personal_scope)}},
         )
         arguments = plain.fn_metadata.arg_model
         arguments.model_config["extra"] = "forbid"
@@ -47,6 +47,12 @@ class StrictTool(Tool):
         tool = cls(**fields)
         tool._personal_scope = personal_scope if spec.personal else ""
         return tool
+
+    @property
+    def structured_parameters(self) -> frozenset[str]:
+        """Those that are lists or objects."""
+        properties = obj(self.parameters.get("properties"))
+        return frozenset(name for name, part in properties.items() if obj(part).get("type") in ("array", "object"))
 
     @property
     def listed(self) -> ListedTool:
@@ -77,6 +83,9 @@ class StrictTool(Tool):
                 given |= resolved
             return answered(await self.fn(**given), masked=self._masked)
         except BackofficeError as error:
+            if error.idempotency_key is not None or isinstance(error, OutcomeUnknown):
+                # As the caller knows it, whatever a vendor was shown.
+                error.idempotency_key = arguments.get("idempotency_key")
             return refused(masked_error(error) if self._masked else error)
         except (MCPError, ToolError):
             raise
@@ -89,9 +98,15 @@ class StrictTool(Tool):
 
     def _validated(self, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
-            return self.fn_metadata.validate_arguments(arguments)
+            # The SDK's own way would also read JSON within strings, cursors and texts included; `wellformed.py` did,
+            # where a list or an object is wanted.
+            return self.fn_metadata.arg_model.model_validate(arguments).model_dump_one_level()
         except ValidationError as error:
             raise InvalidInput("", _sentence(error), hint=_valid(self.parameters, error)) from None
+
+
+def _personal(spec: ToolSpec, scope: str) -> dict[str, str]:
+    return {"personal_scope": scope} if scope and spec.personal else {}
 
 
 def answered(result: BaseModel, *, masked: bool = False) -> CallToolResult:

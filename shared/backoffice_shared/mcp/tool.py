@@ -27,7 +27,8 @@ DESTROY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempoten
 """Does, once per idempotency key, what our own tools cannot take back: moves money, tells a customer, closes for good."""
 
 POLICY_META = "dev.backoffice/policy"
-"""In the `_meta` of a tool that is listed: its scope and toolset, for the platform to apply the same policies."""
+"""In the `_meta` of a tool that is listed: its scope and toolset, for the platform to apply the same policies, and the
+scope without which personal data in its results is masked, for the platform to name it."""
 
 ToolFunction = Callable[..., Awaitable[BaseModel]]
 Arguments = Mapping[str, Any]
@@ -39,7 +40,8 @@ class ToolFacts:
 
     `spends` tells from the arguments what a call moves; None for a tool that moves no money. `pin` is a digest of the
     tool as callers are shown it, for the audit: what the agent was told when it called. `previews` tells from the
-    arguments of a tool that changes something whether this call only shows what it would do.
+    arguments of a tool that changes something whether this call only shows what it would do. `structured` are the
+    parameters that are lists or objects. `personal_scope` is what shows personal data in its results.
     """
 
     name: str
@@ -49,6 +51,8 @@ class ToolFacts:
     spends: Callable[[Arguments], Money | None] | None = None
     pin: str = ""
     previews: Callable[[Arguments], bool] | None = None
+    structured: frozenset[str] = frozenset()
+    personal_scope: str = ""
 
     @property
     def reads(self) -> bool:
@@ -125,4 +129,5 @@ def facts_of(listed: Tool, scope: str) -> ToolFacts:
         str(told.get("scope") or scope),
         str(told.get("toolset") or ""),
         pin=pinned(listed),
+        personal_scope=str(told.get("personal_scope") or ""),
     )

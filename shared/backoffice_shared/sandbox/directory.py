@@ -12,10 +12,11 @@ from backoffice_shared.sandbox.frame import VendorSandbox
 
 
 def describe(sandbox: VendorSandbox, url: str, https_url: str) -> dict[str, object]:
-    """One vendor's entry. The credentials are those of a fictional company."""
+    """One vendor's entry: where it is, and where its faults are set. The credentials are those of a fictional company."""
     return {
         "title": sandbox.title,
         "url": url,
+        "control": url,
         "https_url": https_url,
         "credentials": dict(sandbox.credentials),
         "options": dict(sandbox.options),

@@ -15,6 +15,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
@@ -94,7 +95,8 @@ class Logged:
 @dataclass
 class VendorSandbox:
     """One vendor's sandbox. `app` answers; `credentials` and `options` are what an adapter needs to use it. `over` makes
-    what carries requests to it in this process, where that is not HTTP.
+    what carries requests to it in this process, where that is not HTTP; `listening` then serves it on a host, on free
+    ports, and gives the URL that an adapter connects to.
 
     `throttled` and `unavailable` make the vendor's own answers for 429 (given seconds to wait) and 503.
     """
@@ -107,6 +109,7 @@ class VendorSandbox:
     unavailable: Callable[[], Response]
     options: Mapping[str, str] = field(default_factory=dict[str, str])
     over: Callable[[], httpx.AsyncBaseTransport] | None = None
+    listening: Callable[[str], AbstractAsyncContextManager[str]] | None = None
     faults: Faults = field(default_factory=Faults)
     requests: deque[Logged] = field(default_factory=lambda: deque[Logged](maxlen=10_000))
     chance: Random = field(default_factory=lambda: Random(0))

@@ -15,7 +15,7 @@ import jwt
 import pytest
 import respx
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
@@ -399,6 +399,14 @@ async def test_a_token_that_is_configured_needs_no_exchange(clock: ManualClock) 
     assert (vendor.used, vendor.granted) == ({"s3cret": 1}, 0)
 
 
+PUBLIC = (
+    rsa.generate_private_key(65537, 2048)
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+
 @pytest.fixture(scope="module")
 def signing_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
@@ -427,6 +435,10 @@ async def test_a_private_key_buys_a_token_by_an_assertion_that_it_signs(
         ({"private_key": "-----BEGIN nothing"}, "Acme: needs client_id, username beside what is configured."),
         (
             {"client_id": "c", "username": "u", "private_key": "no key at all"},
+            "Acme: the configured private_key is no RSA key in PEM.",
+        ),
+        (
+            {"client_id": "c", "username": "u", "private_key": PUBLIC},
             "Acme: the configured private_key is no RSA key in PEM.",
         ),
     ],

@@ -12,7 +12,7 @@ from tests.shared.clocks import ManualClock
 from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import BackendUnavailable, InvalidInput, OutcomeUnknown
 from backoffice_shared.http.client import BackendClient, Written, connect
-from backoffice_shared.http.once import SETTLED, once
+from backoffice_shared.http.once import SETTLED, SKEW, once
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,7 @@ async def test_a_repetition_finds_what_the_first_attempt_made(clock: ManualClock
     since = datetime.now(UTC) - timedelta(hours=1)
     with attempting(since):
         assert await noting.add() == Written("n1", replayed=True)
-    assert (noting.sent, noting.looked) == (0, [since - SETTLED])
+    assert (noting.sent, noting.looked) == (0, [since - SKEW])
 
 
 async def test_a_repetition_that_finds_nothing_sends_once_the_first_must_have_arrived(clock: ManualClock):

@@ -5,13 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.shared.mcp.till import Drawer, caller, error_code, till
+from tests.shared.mcp.till import Act, Drawer, caller, error_code, till
 
+from backoffice_shared.errors import Conflict, NotFound, OutcomeUnknown
 from backoffice_shared.jsonvalues import obj
 
 pytestmark = pytest.mark.anyio
 
 NOTES = ["one", "two"]
+
+
+def failing_once(*errors: Exception | None) -> Act:
+    """Raises these in turn, and then nothing."""
+    waiting = list(errors)
+
+    async def act() -> None:
+        if waiting and (error := waiting.pop(0)) is not None:
+            raise error
+
+    return act
 
 
 async def test_a_preview_leaves_its_key_to_the_call_that_carries_it_out():
@@ -49,6 +61,31 @@ async def test_a_preview_changes_no_record_of_the_days_quota(tmp_path: Path):
         assert not (await at.call("burn_notes", idempotency_key="key-1", plan_token="match")).is_error
         refused = await at.call("burn_notes", idempotency_key="key-2", plan_token="match")
         assert error_code(refused) == "quota_exceeded"
+
+
+async def test_a_refusal_of_a_plan_leaves_its_key_to_the_next_plan():
+    async with till(drawer=Drawer(notes=list(NOTES), then=failing_once(Conflict("", "changed")))) as at:
+        refused = await at.call("burn_notes", idempotency_key="key-1", plan_token="old")
+        assert error_code(refused) == "conflict"
+        burnt = await at.call("burn_notes", idempotency_key="key-1", plan_token="new")
+        assert not burnt.is_error
+
+
+async def test_what_may_have_been_done_is_not_settled_by_a_later_refusal():
+    errors = [OutcomeUnknown("Acme", "was sent"), NotFound("Acme", "no such thing"), None]
+    async with till(drawer=Drawer(notes=list(NOTES), then=failing_once(*errors))) as at:
+        codes: list[str | None] = []
+        for _ in errors:
+            result = await at.call("add_note", text="x", idempotency_key="key-1")
+            codes.append(error_code(result) if result.is_error else None)
+        assert codes == ["outcome_unknown", "not_found", None]
+
+
+async def test_a_list_that_comes_as_json_in_a_string_is_one_and_a_text_that_looks_like_json_is_a_text():
+    async with till() as at:
+        noted = await at.call("add_note", text='["a"]', idempotency_key="key-1")
+        assert not noted.is_error
+        assert at.drawer.notes == ['["a"]']
 
 
 async def test_personal_data_is_masked_without_the_scope_and_shown_with_it(tmp_path: Path):

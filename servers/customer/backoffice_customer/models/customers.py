@@ -98,7 +98,8 @@ class PreferenceChanges(BaseModel):
 
 
 class SystemOutcome(BaseModel):
-    """What became of a change in one system. "skipped": it holds none of what was to change."""
+    """What became of a change in one system. "skipped": it is not among the systems that the
+    caller may change."""
 
     system: str
     status: Literal["updated", "unchanged", "would_update", "skipped", "failed", "unknown"]

@@ -28,4 +28,4 @@ Fields = list[str]
 Key = Annotated[
     str, Field(min_length=8, max_length=255, pattern="^[!-~]+$", description="Reuse only to retry the same action")
 ]
-PlanToken = Annotated[str, Field(max_length=2000, description="From the preview; needed to execute")]
+PlanToken = Annotated[str, Field(max_length=5000, description="From the preview; needed to execute")]

@@ -54,7 +54,8 @@ class Comment(BaseModel):
 
 
 class Ticket(Answer):
-    """`version` changes with every change; `email` is the requester's address, to which a reply would go."""
+    """`version` changes with every change; `email` is the requester's address, to which a reply would go, and with it to
+    those in `cc`."""
 
     page: Page = Page()
     ticket_id: str
@@ -65,6 +66,7 @@ class Ticket(Answer):
     customer_id: str | None = None
     requester: str | None = None
     email: str | None = None
+    cc: list[str] | None = None
     assignee: str | None = None
     tags: list[str] = []
     custom: dict[str, str] | None = None
@@ -118,6 +120,7 @@ class MessagePreview(BaseModel):
     """What the customer would be sent, and to which address."""
 
     to: str
+    cc: list[str] | None = None
     channel: str
     subject: str | None = None
     body: str

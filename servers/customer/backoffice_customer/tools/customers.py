@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from uuid import uuid4
 
 from pydantic import Field
 
@@ -99,7 +98,7 @@ async def add_customer_note(
     idempotency_key: Key | None = None,
 ) -> Noted:
     """Add an internal note to the customer's record."""
-    return await profiles.add_note(customer_id, NoteDraft(body, related_ref), idempotency_key or uuid4().hex)
+    return await profiles.add_note(customer_id, NoteDraft(body, related_ref), idempotency_key)
 
 
 TOOLS = (find_customers, get_customers, get_customer_timeline, update_preferences, add_customer_note)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
-from uuid import uuid4
 
 from pydantic import Field
 
@@ -121,7 +120,7 @@ async def update_tickets(
         note=internal_note,
         version=expected_version,
     )
-    return await tickets.update(ticket_ids, change, key=idempotency_key or uuid4().hex, plan_token=plan_token)
+    return await tickets.update(ticket_ids, change, idempotency_key=idempotency_key, plan_token=plan_token)
 
 
 def _only_previewed(arguments: Arguments) -> bool:

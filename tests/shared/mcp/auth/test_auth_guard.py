@@ -306,10 +306,10 @@ async def test_a_request_narrows_what_is_listed_and_what_can_be_called(issuer: I
             ({"backoffice-no-destructive": "1"}, ["get_caller", "list_notes", "add_note"]),
             ({"backoffice-toolsets": "money"}, ["refund"]),
             ({"backoffice-tools": "add_note, list_notes"}, ["list_notes", "add_note"]),
-            ({"backoffice-exclude-tools": "get_caller,refund"}, ["list_notes", "add_note"]),
+            ({"backoffice-exclude-tools": "get_caller,refund"}, ["list_notes", "add_note", "burn_notes"]),
             (
                 {"backoffice-toolsets": "", "backoffice-read-only": "no"},
-                ["get_caller", "list_notes", "add_note", "refund"],
+                ["get_caller", "list_notes", "add_note", "refund", "burn_notes"],
             ),
         ):
             assert await at.names(token=issuer.token(), also=also) == left

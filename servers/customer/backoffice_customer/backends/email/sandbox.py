@@ -66,7 +66,14 @@ def email_sandbox(company: Company) -> MailSandbox:
         office=office,
     )
     sandbox.over = lambda: InThisProcess(sandbox)
+    sandbox.listening = lambda host: _served(sandbox, host)
     return sandbox
+
+
+@asynccontextmanager
+async def _served(sandbox: MailSandbox, host: str) -> AsyncGenerator[str]:
+    async with serve(sandbox, host) as ports:
+        yield f"mail://{host}:{ports.imap}/{quote(f'{host}:{ports.smtp}', safe='')}/{SUPPORT}"
 
 
 class InThisProcess(httpx.AsyncBaseTransport):
