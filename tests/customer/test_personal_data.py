@@ -109,3 +109,15 @@ async def test_an_agent_reads_only_the_spaces_of_the_wiki_that_are_its_own(agent
             assert "no" in await at.refusal("get_document", doc_id=salaries)
             assert (await at.ask("search_knowledge", query="refund"))["items"] != []
             assert (await at.ask("search_knowledge", query="bonuses", space="HR"))["items"] == []
+
+
+async def test_a_text_cannot_be_cut_so_that_an_address_in_it_is_none(agents: Written):
+    async with office(agents=agents(entry("clerk", *READS))) as at:
+        address = "ada.lovelace@engine.example"
+        with acting(caller("clerk")):
+            ticket = {"customer_id": FEMI, "subject": "x", "body": f"{'x' * 50} {address} and +49 555 0000123"}
+            opened = await at.ask("create_ticket", **ticket, idempotency_key="a-ticket-key")
+            for most in range(50, 110):
+                text = said(await at.call("get_ticket", ticket_id=opened["ticket_id"], max_chars=most))
+                assert "ada.l" not in text
+                assert "+49" not in text

@@ -10,6 +10,8 @@ from bpe_openai import get_encoding  # pyright: ignore[reportMissingTypeStubs, r
 from tests.customer.office import Office, office, said
 
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
+from backoffice_shared.jsonvalues import compact
+from backoffice_shared.mcp.bounded import longest, weight
 from backoffice_shared.sandbox.company import KEY_ACCOUNT
 from backoffice_shared.sandbox.frame import InProcess
 
@@ -87,3 +89,36 @@ async def _long_subjects(at: Office, count: int) -> list[str]:
             answer = await vendor.post("https://acme.zendesk.com/api/v2/tickets", json={"ticket": ticket})
             assert answer.status_code == 201, answer.text
     return subjects
+
+
+async def test_fifty_long_comments_are_all_there_each_shorter():
+    async with office(hurried=False) as at:
+        headers = {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+        text = "これは長い返信です。" * 400
+        async with httpx.AsyncClient(transport=InProcess(at.sandboxes["zendesk"]), headers=headers) as vendor:
+            ticket = {"subject": "Long", "comment": {"body": text}}
+            made = await vendor.post("https://acme.zendesk.com/api/v2/tickets", json={"ticket": ticket})
+            number = made.json()["ticket"]["id"]
+            url = f"https://acme.zendesk.com/api/v2/tickets/{number}"
+            for _ in range(25):
+                await vendor.put(url, json={"ticket": {"comment": {"body": text, "public": False}}})
+        asked = {"ticket_id": f"zendesk:ticket:{number}", "comment_limit": 50, "max_chars": 8000}
+        result = await at.call("get_ticket", **asked)
+        assert tokens(said(result)) <= 6_000
+        comments: list[dict[str, Any]] = (result.structured_content or {})["comments"]
+        assert len(comments) == 26
+        assert {comment["truncated"] for comment in comments} == {True}
+        assert len({len(comment["text"]) for comment in comments}) == 1
+
+
+def test_an_article_in_any_script_is_given_as_far_as_it_fits_and_no_further():
+    for text in (
+        "これは長い記事です。" * 2_000,
+        "Это длинная статья. " * 1_000,
+        "Plain English. " * 1_500,
+        "| a | b |\n" * 2_000,
+    ):
+        end = longest(text, 11_500)
+        assert 0 < end < len(text)
+        assert tokens(compact(text[:end])) <= 5_000
+        assert weight(compact(text[: end + 1])) > 11_500
