@@ -17,7 +17,7 @@ from tests.canaries import MARK, SANDBOXES, Watch, canary
 from backoffice_customer.backends.confluence import sandbox as confluence
 from backoffice_customer.backends.email import sandbox as email
 from backoffice_customer.backends.hubspot import sandbox as hubspot
-from backoffice_customer.backends.salesforce import sandbox as salesforce
+from backoffice_customer.backends.salesforce.sandbox import grants as salesforce
 from backoffice_customer.backends.shopify import sandbox as shopify
 from backoffice_customer.backends.zendesk import sandbox as zendesk
 from backoffice_customer.server import SERVER
@@ -80,7 +80,7 @@ def test_the_secrets_of_the_sandboxes_are_watched():
     besides = {
         *(zendesk.ACCESS_TOKEN, zendesk.API_TOKEN, confluence.ACCESS_TOKEN, email.ACCESS_TOKEN),
         *(hubspot.CLIENT_SECRET, hubspot.REFRESH_TOKEN, hubspot.ACCESS_TOKEN),
-        *(salesforce.ACCESS_TOKEN, shopify.CLIENT["client_secret"]),
+        *(salesforce.TOKEN, shopify.CLIENT["client_secret"]),
     }
     assert used | besides == set(SANDBOXES)
 

@@ -71,7 +71,7 @@ async def test_one_read_brings_together_crm_helpdesk_and_shop(client: Client) ->
     assert answer is not None
     [customer] = answer["items"]
     assert {source["backend"]: source["status"] for source in answer["sources"]} == dict.fromkeys(
-        ("hubspot", "salesforce", "zendesk", "shopify"), "ok"
+        ("hubspot", "salesforce", "zendesk", "shopify", "email"), "ok"
     )
     assert {link["system"]: link["id"] for link in customer["links"]} == {
         "hubspot": "hubspot:contact:100001",
