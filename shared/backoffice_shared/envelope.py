@@ -51,15 +51,18 @@ class Listing(Answer, Generic[ItemT]):
     def resume(self) -> Callable[[int], str] | None:
         return self._resume
 
-    def only(self, fields: Sequence[str] | None, item: type[BaseModel], *, always: str) -> Self:
-        """Keep these fields of each `item`, and the `always` one that identifies it. Without any, all but its `on_request`.
+    def only(
+        self, fields: Sequence[str] | None, item: type[BaseModel], *, always: str, besides: Sequence[str] = ()
+    ) -> Self:
+        """Keep these fields of each `item`, and the `always` one that identifies it. Without any, all but those that are
+        given only `on_request`, and of these the ones `besides`.
 
         Raises:
             InvalidInput: an item has no such field; the sentence names those it has.
         """
         if fields is None:
             on_request: frozenset[str] = getattr(item, "on_request", frozenset[str]())
-            self._fields = frozenset(item.model_fields) - on_request if on_request else None
+            self._fields = frozenset(item.model_fields) - on_request | frozenset(besides) if on_request else None
             return self
         if unknown := sorted(set(fields) - item.model_fields.keys()):
             raise InvalidInput(

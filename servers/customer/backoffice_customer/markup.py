@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
 from itertools import islice
 
-LONGEST, MOST_TOKENS = 500_000, 20_000  # characters, and texts and tags: about a quarter of a second to convert
+LONGEST, MOST_TOKENS = 400_000, 16_000  # characters, and texts and tags: about a quarter of a second to convert
 DEEPEST = 64  # levels: what is deeper is taken to be this deep
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -234,6 +234,7 @@ def _hides(style: str) -> bool:
 _CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|$)", re.S)
 _CSS_ESCAPE = re.compile(r"\\(?:([0-9a-fA-F]{1,6})\s?|(.))", re.S)
 _LENGTH = re.compile(r"(?<![\w.#-])([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)(%|[a-z]*)")
+_LETTER = 16  # pixels
 _PIXELS = {"px": 1, "pt": 1.33, "pc": 16, "em": 16, "rem": 16, "ex": 8, "ch": 8, "cm": 38, "mm": 3.8, "in": 96}
 _OF_A_SCREEN = {"%": 6, "vw": 6, "vh": 6}  # pixels, at least
 
@@ -242,15 +243,19 @@ def _meant(escape: re.Match[str]) -> str:
     return chr(min(int(escape[1], 16), 0x10FFFF)) if escape[1] else escape[2]
 
 
-def _lengths(value: str) -> list[float]:
-    """The lengths in a value, in pixels. A number without a unit is none, but for 0; a share of something is of much."""
+def _lengths(value: str, shares: Mapping[str, float] = _OF_A_SCREEN) -> list[float]:
+    """The lengths in a value, in pixels. A number without a unit is none, but for 0."""
     found = ((float(number), unit) for number, unit in _LENGTH.findall(value))
-    sizes = {**_PIXELS, **_OF_A_SCREEN}
+    sizes = {**_PIXELS, **shares}
     return [number * sizes.get(unit, 1) for number, unit in found if unit in sizes or number == 0]
 
 
-def _is_small(value: str) -> bool:
-    return any(-1 <= length <= 1 for length in _lengths(value)[:1])
+def _is_small(value: str, shares: Mapping[str, float] = _OF_A_SCREEN) -> bool:
+    return any(length <= 1 for length in _lengths(value, shares)[:1])
+
+
+def _is_small_print(value: str) -> bool:
+    return _is_small(value, {"%": _LETTER / 100})
 
 
 def _is_faint(value: str) -> bool:
@@ -266,28 +271,32 @@ _HIDING: dict[str, Callable[[str], bool]] = {
     "visibility": lambda value: value in ("hidden", "collapse"),
     "content-visibility": lambda value: value == "hidden",
     "opacity": _is_faint,
-    "font-size": _is_small,
-    "font": _is_small,
+    "font-size": _is_small_print,
+    "font": _is_small_print,
+    "clip": lambda value: value.startswith("rect") and all(-1 <= length <= 1 for length in _lengths(value)),
     **dict.fromkeys(("left", "right", "top", "bottom", "inset", "text-indent"), _is_off_screen),
-    **dict.fromkeys(("margin", "margin-left", "margin-right", "margin-top"), _is_off_screen),
-    "transform": lambda value: _is_off_screen(value) or re.match(r"scale[xy]?\(\s*0*(?:\.0*)?\s*[,)]", value) is not None,
+    **dict.fromkeys(("margin-left", "margin-top", "transform"), _is_off_screen),
 }
-"""Which values of which properties hide an element: text of a pixel at most, or of less than a twentieth of its opacity; or
-500 pixels or a screen to the left of or above where it would be, or 5,000 pixels to the other sides.
+"""Which values of which properties hide an element: letters of a pixel at most, less than a twentieth of the opacity, or a
+place that is 500 pixels or most of a screen before, or 5,000 pixels after, the one that it would have.
 """
 
 
 def _hides_what_flows_over(declared: dict[str, list[str]]) -> bool:
     """A box without a height or a width that shows nothing of what is outside of it."""
     overflow = [value for name in ("overflow", "overflow-x", "overflow-y") for value in declared.get(name, ())]
-    sizes = [value for name in ("height", "max-height", "width", "max-width") for value in declared.get(name, ())]
+    sizes = [value for name in ("height", "max-height", "width") for value in declared.get(name, ())]
     return any(re.search("hidden|clip", value) for value in overflow) and any(map(_is_small, sizes))
 
 
 def _is_of_one_colour(declared: dict[str, list[str]]) -> bool:
     """Text without a colour, or written on a ground of its own colour in the same words."""
     grounds = {value for name in ("background", "background-color") for value in declared.get(name, ())}
-    return any(value == "transparent" or value in grounds for value in declared.get("color", ()))
+    colours = set(declared.get("color", ())) - _SAID_ELSEWHERE
+    return any(value == "transparent" or value in grounds for value in colours)
+
+
+_SAID_ELSEWHERE = frozenset({"", "inherit", "initial", "unset", "revert", "revert-layer"})
 
 
 # ----------------------------------------------------------------------------------------------------- tokens

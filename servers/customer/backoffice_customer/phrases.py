@@ -333,10 +333,14 @@ def _merged(runs: Iterable[Run]) -> list[Run]:
     alike: list[Run] = []
     for run in runs:
         if alike and not _alike(alike[0], run):
-            merged.append(replace(alike[0], text="".join(run.text for run in alike)))
+            merged.append(_joined(alike))
             alike = []
         alike.append(run)
-    return [*merged, *([replace(alike[0], text="".join(run.text for run in alike))] if alike else [])]
+    return [*merged, *([_joined(alike)] if alike else [])]
+
+
+def _joined(alike: list[Run]) -> Run:
+    return alike[0] if len(alike) == 1 else replace(alike[0], text="".join(run.text for run in alike))
 
 
 def _alike(one: Run, other: Run) -> bool:

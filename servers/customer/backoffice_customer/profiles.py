@@ -21,6 +21,8 @@ from backoffice_shared.principal import principal
 from backoffice_shared.sources import Answers, Source, at_once, fan_out, together
 
 _YEAR = timedelta(days=365)
+_OPENED = frozenset({"ticket", "email", "order", "refund"})
+"""What tools of ours open by its id, and then say where it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,9 @@ class Profiles:
             cursors=self.cursors,
             question=["events", person.known_as, sorted(kinds), span],
         )
+        found.items = [
+            event.model_copy(update={"url": None}) if event.kind in _OPENED else event for event in found.items
+        ]
         found.sources = together(found.sources, sources)
         return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -13,7 +13,9 @@ KnowledgeSource = Literal["wiki", "help_center"]
 
 
 class ArticleRow(BaseModel):
-    """`snippet` has 300 characters at most. `score` is between 0 and 1, and compares rows of one answer only."""
+    """`url` is in the document. `snippet` has 300 characters at most. `score` is between 0 and 1, and compares rows of one answer only."""
+
+    on_request: ClassVar = frozenset({"url"})
 
     doc_id: str
     title: str

@@ -14,7 +14,7 @@ Priority = Literal["low", "normal", "high", "urgent"]
 
 
 class TicketRow(BaseModel):
-    on_request: ClassVar = frozenset({"url"})
+    on_request: ClassVar = frozenset({"url", "created_at"})
 
     ticket_id: str
     subject: str

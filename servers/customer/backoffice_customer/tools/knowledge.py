@@ -29,7 +29,8 @@ async def search_knowledge(
     """Search wiki and help-center articles for policies and how-tos."""
     since = None if updated_since is None else datetime.combine(updated_since, time(), UTC)
     wanted = ArticleQuery(query, space, since)
-    return await knowledge.search(wanted, sources or [], limit=limit, cursor=cursor)
+    found = await knowledge.search(wanted, sources or [], limit=limit, cursor=cursor)
+    return found.only(None, ArticleRow, always="doc_id")
 
 
 @tool(READ, scope="customer:read", toolset="knowledge", needs="knowledge", personal=False)

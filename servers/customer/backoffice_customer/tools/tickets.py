@@ -58,7 +58,7 @@ async def search_tickets(
         sort=sort,
     )
     found = await tickets.search(wanted, customer_id=customer_id, limit=limit, cursor=cursor)
-    return found.only(fields, TicketRow, always="ticket_id")
+    return found.only(fields, TicketRow, always="ticket_id", besides=("created_at",) if sort == "created" else ())
 
 
 @tool(READ, scope="customer:read", toolset="tickets", needs="tickets")
