@@ -21,6 +21,9 @@ from backoffice_shared.sandbox.company import Ticket as CompanyTicket
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
 
 TODAY = datetime(2026, 11, 22, tzinfo=UTC)
+PRESENT = datetime(2100, 1, 1, tzinfo=UTC)
+"""When the first write to the helpdesk is made: later than any other time in a test, but for `NOT_YET`."""
+
 URL = "https://acme.zendesk.com"
 KEY = "order-1042-refund"
 DRAFT = TicketDraft(
@@ -65,7 +68,7 @@ class Helpdesk:
 
 def helpdesk(company: Company, **credentials: str) -> Helpdesk:
     clock, vendors_clock = ManualClock(), ManualClock()
-    sandbox = zendesk_sandbox(company, clock=vendors_clock)
+    sandbox = zendesk_sandbox(company, clock=vendors_clock, present=lambda: PRESENT)
     secrets = {f"zendesk_{name}": value for name, value in (credentials or sandbox.credentials).items()}
     http = connect(ZENDESK, InProcess(sandbox), EnvironmentCredentials(secrets), base_url=URL, clock=clock)
     return Helpdesk(company, sandbox, Zendesk(http), HelpCenter(http), clock, vendors_clock)

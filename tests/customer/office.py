@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -100,12 +100,17 @@ async def office(
     audit: Records | None = None,
     agents: Path | None = None,
     hurried: bool = True,
+    systems: Collection[str] | None = None,
     **settings: Any,
 ) -> AsyncGenerator[Office]:
+    """`systems`: only these are configured."""
     company = Company(seed=seed, customers=customers)
     sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
     audit = audit or Records()
     reachable = sandboxed(SERVER, sandboxes)
+    if systems is not None:
+        kept = [reach for reach in reachable.reached if reach.vendor.backend.name in systems]
+        reachable = replace(reachable, reached=kept)
     server = domain_server(
         SERVER,
         reachable if hurried else unhurried(reachable),

@@ -13,7 +13,7 @@ from backoffice_customer.backends.zendesk import HelpCenter
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
 from backoffice_customer.models import Article, ArticleRow
 from backoffice_customer.ports import ArticleQuery
-from backoffice_shared.errors import BackendUnavailable, MalformedAnswer, NotFound, PermissionDenied
+from backoffice_shared.errors import BackendUnavailable, MalformedAnswer, NotFound, PermissionDenied, TooLarge
 from backoffice_shared.principal import Principal, acting
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Fault, Faults
@@ -102,7 +102,7 @@ async def test_an_exclusion_in_a_text_is_a_word() -> None:
         if request.url.path.endswith("/sections"):
             return httpx.Response(200, json={"sections": [{"id": 1, "name": "A"}], "next_page": None})
         asked.append(request.url.params["query"])
-        return httpx.Response(200, json={"results": []})
+        return httpx.Response(200, json={"results": [], "next_page": None})
 
     await HelpCenter(saying(answer)).search_articles(ArticleQuery(text='refund -"gift\x00 card" *'), 5)
     assert asked == ["refund gift card"]
@@ -117,14 +117,13 @@ async def test_found_words_are_not_marked_and_a_snippet_has_300_characters_at_mo
 
 
 async def test_sections_are_read_page_by_page_and_once() -> None:
-    asked: list[tuple[str, str | None]] = []
+    asked: list[tuple[str, int]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        page = request.url.params.get("page")
-        asked.append((request.url.path.rpartition("/")[2], page))
-        if page is None:
-            return httpx.Response(200, json={"results": [{**ARTICLE, "section_id": 2}]})
-        number = int(page)
+        number, kind = int(request.url.params["page"]), request.url.path.rpartition("/")[2]
+        asked.append((kind, number))
+        if kind == "search":
+            return httpx.Response(200, json={"results": [{**ARTICLE, "section_id": 2}], "next_page": None})
         sections = [{"id": number, "name": f"Section {number}"}]
         return httpx.Response(200, json={"sections": sections, "next_page": None if number == 2 else "…"})
 
@@ -132,7 +131,78 @@ async def test_sections_are_read_page_by_page_and_once() -> None:
     for _ in range(2):
         [row] = await help_center.search_articles(ArticleQuery(text="zip"), 5)
         assert row.space == "Section 2"
-    assert asked == [("sections", "1"), ("sections", "2"), ("search", None)]
+    assert asked == [("sections", 1), ("sections", 2), ("search", 1)]
+
+
+async def test_a_help_center_with_too_many_sections_says_so() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.params["page"])
+        number = int(asked[-1])
+        return httpx.Response(200, json={"sections": [{"id": number, "name": f"{number}"}], "next_page": "…"})
+
+    with pytest.raises(TooLarge, match="more than 5000 sections"):
+        await HelpCenter(saying(answer)).article("7")
+    assert len(asked) == 50
+
+
+SECTIONS = {1: "Returns", 2: "Returns", 3: "Delivery", 4: "3", 5: "Account"}
+
+
+def finding(pages: list[list[int]], asked: list[str] | None = None) -> HelpCenter:
+    """A Help Center with `SECTIONS`, which finds pages of articles that are in these sections."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/sections"):
+            rows = [{"id": number, "name": name} for number, name in SECTIONS.items()]
+            return httpx.Response(200, json={"sections": rows, "next_page": None})
+        place = int(request.url.params["page"]) - 1
+        if asked is not None:
+            asked.append(str(request.url.query))
+        rows = [
+            {**ARTICLE, "id": 100 * place + n, "section_id": section}
+            for n, section in enumerate(pages[min(place, len(pages) - 1)])
+        ]
+        return httpx.Response(200, json={"results": rows, "next_page": None if place == len(pages) - 1 else "…"})
+
+    return HelpCenter(saying(answer))
+
+
+async def spaces(help_center: HelpCenter, *parts: str, limit: int = 2) -> list[str | None]:
+    with acting(Principal("bot", "oauth", systems=frozenset(f"zendesk/{part}" for part in parts))):
+        return [row.space for row in await help_center.search_articles(ArticleQuery(text="zip"), limit)]
+
+
+async def test_what_one_may_see_is_looked_for_beyond_the_first_page() -> None:
+    asked: list[str] = []
+    help_center = finding([[1, 1, 2, 1], [1, 3, 1, 1], [1, 5, 5, 1], [5, 5, 5, 5]], asked)
+    assert await spaces(help_center, "Delivery", "Account") == ["Delivery", "Account"]
+    assert len(asked) == 3
+
+
+async def test_what_there_is_more_of_than_zendesk_finds_is_not_said_to_be_all() -> None:
+    asked: list[str] = []
+    without_end = finding([[1] * 100] * 10, asked)  # Zendesk names no page after these
+    with pytest.raises(TooLarge, match="more articles have these words than can be looked through"):
+        await spaces(without_end, "Delivery", "Account", limit=50)
+    assert len(asked) == 10
+
+
+@pytest.mark.parametrize(
+    ("parts", "seen"),
+    [
+        (["Returns"], []),  # which are two sections
+        (["2"], ["Returns"]),
+        (["1", "2"], ["Returns", "Returns"]),
+        (["Delivery"], ["Delivery"]),
+        (["3"], ["Delivery"]),  # whatever another section is called
+        (["4"], ["3"]),
+        (["delivery", "Returns/1", "", "99"], []),
+    ],
+)
+async def test_a_part_is_the_id_of_a_section_or_a_name_of_one_alone(parts: list[str], seen: list[str]) -> None:
+    assert await spaces(finding([[1, 2, 3, 4, 5]]), *parts, limit=10) == seen
 
 
 # ----------------------------------------------------------------------------------------------------- reading
@@ -242,6 +312,6 @@ def helping(found: list[dict[str, Any]]) -> HelpCenter:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/sections"):
             return httpx.Response(200, json={"sections": [{"id": 1, "name": "A"}], "next_page": None})
-        return httpx.Response(200, json={"results": found, "article": found[0]})
+        return httpx.Response(200, json={"results": found, "article": found[0], "next_page": None})
 
     return HelpCenter(saying(answer))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from tests.customer.office import Office, office
 
+from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
 from backoffice_shared.sandbox.company import NAMESAKES, Person, order_name
+from backoffice_shared.sandbox.frame import InProcess
 
 pytestmark = pytest.mark.anyio
 
@@ -89,22 +92,63 @@ async def test_whichever_system_is_down_the_person_is_found_in_the_others(missin
         assert [s["backend"] for s in profile["sources"] if s["status"] == "error"] == [missing]
 
 
+@pytest.mark.parametrize("only", PEOPLE)
+async def test_with_one_system_alone_the_person_is_who_that_one_says(only: str):
+    async with office(systems=[only]) as at:
+        person = everywhere(at)
+        found = await at.ask("find_customers", identifiers=[person.email])
+        assert [row["match"]["found_in"] for row in found["items"]] == [[only]]
+        profile = (await at.ask("get_customers", customer_ids=[found["items"][0]["customer_id"]]))["items"][0]
+        assert (profile["name"], [link["system"] for link in profile["links"]]) == (person.name, [only])
+
+
+@pytest.mark.parametrize(
+    ("systems", "tools"),
+    [
+        (["confluence"], {"search_knowledge", "get_document"}),
+        (["email"], {"search_tickets", "get_ticket", "update_tickets", "reply_to_customer"}),
+        (
+            ["shopify"],
+            {
+                *("find_customers", "get_customers", "get_customer_timeline", "update_preferences"),
+                *("search_orders", "get_order", "check_inventory"),
+            },
+        ),
+    ],
+)
+async def test_only_the_tools_that_the_configured_systems_can_serve_are_listed(systems: list[str], tools: set[str]):
+    async with office(systems=systems) as at:
+        assert {tool.name for tool in (await at.client.list_tools()).tools} == tools
+
+
 async def test_where_systems_disagree_the_profile_says_who_says_what():
     async with office() as at:
         person = everywhere(at)
-        found = await at.ask("find_customers", identifiers=[person.email])
-        customer_id = found["items"][0]["customer_id"]
+        customer_id = (await at.ask("find_customers", identifiers=[person.email]))["items"][0]["customer_id"]
         agreed = (await at.ask("get_customers", customer_ids=[customer_id], include=["provenance"]))["items"][0]
         assert agreed["provenance"]["name"] == "hubspot"
-        link = next(link["id"] for link in agreed["links"] if link["system"] == "zendesk")
-        await at.ask(
-            "update_preferences",
-            customer_id=link,
-            changes={"language": "sv" if person.language != "sv" else "da"},
-            reason="asked for it",
-        )
-        at.broken("hubspot", error=1.0)
-        assert agreed.get("conflicts", []) == []
+        assert agreed["conflicts"] == []
+        # The helpdesk is told another name, by its own API.
+        async with httpx.AsyncClient(
+            transport=InProcess(at.sandboxes["zendesk"]), headers={"Authorization": f"Bearer {ACCESS_TOKEN}"}
+        ) as vendor:
+            renamed = {"user": {"name": "Somebody Else", "email": person.email}}
+            await vendor.post("https://acme.zendesk.com/api/v2/users/create_or_update", json=renamed)
+        # What was read is kept for a minute, so another server looks.
+        async with office() as other:
+            other.sandboxes["zendesk"].app = at.sandboxes["zendesk"].app
+            profile = (await other.ask("get_customers", customer_ids=[customer_id]))["items"][0]
+            assert [c for c in profile["conflicts"] if c["field"] == "name"] == [
+                {
+                    "field": "name",
+                    "values": {
+                        "hubspot": person.name,
+                        "salesforce": person.name,
+                        "zendesk": "Somebody Else",
+                        "shopify": person.name,
+                    },
+                }
+            ]
 
 
 async def test_nobody_is_nobody():

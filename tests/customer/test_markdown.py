@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import time
-from html import escape, unescape
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
 from backoffice_customer.markdown import Markdown, Section, markdown_of, outline, section_named, sections
 
@@ -91,32 +84,6 @@ def test_what_html_says_is_said_in_markdown(html: str, markdown: str) -> None:
 )
 def test_tables_keep_their_cells_and_heads(html: str, markdown: str) -> None:
     assert markdown_of(html) == Markdown(markdown, [])
-
-
-LOOKS_LIKE_MARKUP = (
-    *(
-        "# 1",
-        "1. one",
-        "2) two",
-        "- x",
-        "+ x",
-        "> x",
-        "=== ",
-        "--- ",
-        "| a | b |",
-        ":--|--",
-        "*a*",
-        "_a_",
-        "__a__",
-        "`a`",
-    ),
-    *("[a](b)", "![a](b)", "<b>", "&lt;", "a\\*", "~~a~~", "```", "a\\", "[x]: http://y"),
-)
-
-
-@pytest.mark.parametrize("text", LOOKS_LIKE_MARKUP)
-def test_what_only_looks_like_markup_is_read_as_it_was_written(text: str) -> None:
-    assert rendered(text_of(f"<p>{escape(text)}</p>")) == f"<p>{escape(text.strip())}</p>\n"
 
 
 def test_words_with_underscores_and_small_signs_stay_as_they_are() -> None:
@@ -246,11 +213,6 @@ def test_scripts_styles_and_comments_are_left_out_without_a_word() -> None:
     assert markdown_of(html) == Markdown("x", [])
 
 
-def test_hidden_text_ends_where_what_is_around_it_ends() -> None:
-    assert text_of("<div><span style='visibility:hidden'>a<b>b</div><p>seen</p>") == "seen"
-    assert text_of("<p>a<span style='font-size:0.9em;opacity:0.5'>small</span></p>") == "asmall"
-
-
 def test_a_macro_that_was_not_rendered_is_named_and_its_text_kept() -> None:
     html = (
         '<ac:structured-macro ac:name="chart"><ac:parameter ac:name="type">bar</ac:parameter><ac:rich-text-body><p>x</p>'
@@ -303,159 +265,3 @@ def test_a_name_that_several_sections_have_gives_them_all_and_one_that_none_has_
 def test_code_within_a_list_or_a_quotation_ends_there() -> None:
     markdown = text_of("<ul><li>a<pre># b</pre></li></ul><blockquote><pre># c</pre></blockquote><h1>D</h1>")
     assert outline(markdown) == ["D"]
-
-
-# ------------------------------------------------------------------------------------------------ whatever comes
-
-
-def rendered(markdown: str) -> str:
-    return MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(markdown)
-
-
-def words_in(html: str) -> str:
-    """What is read in it, without the spaces."""
-    return "".join(unescape(re.sub(r"<[^>]*>", " ", html)).split())
-
-
-SIGNS = st.text(alphabet='ab1 *_`[]()<>#-+=|!\\~&;.:\n"{}é', min_size=1, max_size=12).map(escape)
-
-
-def within(begin: str, parts: list[str], end: str) -> str:
-    return f"{begin}{''.join(parts)}{end}"
-
-
-def element(tag: str, parts: list[str]) -> str:
-    return within(f"<{tag}>", parts, f"</{tag.partition(' ')[0]}>")
-
-
-def phrases(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    tags = st.sampled_from(["b", "i", "s", "span", "code", "strong", 'a href="https://x.example/a_(b)"'])
-    return st.builds(element, tags, st.lists(inner, max_size=3))
-
-
-def blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    parts = st.lists(inner, min_size=1, max_size=3)
-    lists = [st.builds(within, st.just(f"<{tag}><li>"), parts, st.just(f"</li></{tag}>")) for tag in ("ul", "ol")]
-    return st.one_of(*lists, st.builds(element, st.sampled_from(["blockquote", "section"]), parts))
-
-
-PHRASES = st.lists(st.recursive(SIGNS, phrases, max_leaves=6), max_size=4).map("".join)
-SIMPLE_BLOCK = st.builds(element, st.sampled_from(["p", "h2", "div", "h5"]), st.lists(PHRASES, max_size=1))
-BLOCK = st.recursive(SIMPLE_BLOCK, blocks, max_leaves=5)
-PAGES = st.lists(BLOCK, max_size=3).map("".join)
-
-
-@settings(deadline=None)
-@given(PAGES)
-def test_whoever_renders_the_markdown_reads_the_same_text(html: str) -> None:
-    assert words_in(rendered(text_of(html))) == words_in(html)
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(PHRASES, min_size=2, max_size=3), min_size=1, max_size=3))
-def test_cells_are_read_the_same_in_any_table(rows: list[list[str]]) -> None:
-    width = max(len(row) for row in rows)
-    lines = ["".join(f"<td>{cell}</td>" for cell in [*row, *["x"] * (width - len(row))]) for row in rows]
-    html = f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-    assert words_in(rendered(text_of(html))) == words_in(html)
-
-
-@settings(deadline=None)
-@given(PAGES)
-def test_the_outline_of_a_page_is_the_same_however_often_it_is_made(html: str) -> None:
-    markdown = text_of(html)
-    again = "".join(part.text for part in sections(markdown))
-    assert again == markdown
-    assert outline(again) == outline(markdown)
-    for heading in outline(markdown):
-        assert section_named(markdown, heading)
-
-
-FRAGMENTS = (
-    *(
-        "<p>",
-        "</p>",
-        "<table>",
-        "<td>",
-        "<tr>",
-        "</table>",
-        "<ul>",
-        "<li>",
-        "</li>",
-        "<b>",
-        "</b>",
-        "<a",
-        "<a/>",
-        " x=",
-        "'",
-        '"',
-    ),
-    *(
-        "<!--",
-        "-->",
-        "<![CDATA[",
-        "]]>",
-        "<div hidden>",
-        "</div>",
-        "<pre>",
-        "</pre>",
-        "<h1>",
-        "</h1>",
-        "<br>",
-        "<img",
-        "<",
-    ),
-    *("<script>", "</script>", "x", " ", "&#", "&amp;", ">"),
-)
-
-
-@settings(deadline=None)
-@given(
-    st.one_of(
-        st.text(),
-        st.lists(st.sampled_from(FRAGMENTS)).map("".join),
-    )
-)
-def test_no_text_is_too_broken(html: str) -> None:
-    markdown = markdown_of(html).text
-    assert "".join(part.text for part in sections(markdown)) == markdown
-    assert markdown == markdown.strip()
-    sections(html)
-    section_named(html, html)
-
-
-PIECES = (
-    *("<a ", "<a/", '<a x="', "<a =", "<!--", "<", "</", "&#", "<b>", "</b>", "<ul><li>", "<table><tr><td>"),
-    *(
-        "<td rowspan=999>",
-        "<td colspan=999>",
-        "<h1>#",
-        "a<b>b</b>",
-        "<p>`",
-        "\n# a\n",
-        "<br>-",
-        "<div hidden>",
-        "<i><b>",
-    ),
-)
-
-
-@pytest.mark.parametrize("piece", PIECES)
-def test_a_text_that_is_ten_times_as_long_does_not_take_a_hundred_times_as_long(piece: str) -> None:
-    def took(characters: int) -> float:
-        html = piece * (characters // len(piece))
-        started = time.process_time()
-        section_named(markdown_of(html).text, "a")
-        section_named(html, "a")
-        return time.process_time() - started
-
-    assert took(60_000) < 40 * took(6_000) + 0.5
-
-
-@pytest.mark.parametrize("tag", ["div", "ul><li", "blockquote", "b", "table><tr><td", "a", "p", "ac:structured-macro"])
-def test_what_is_nested_ten_thousand_times_is_still_read(tag: str) -> None:
-    assert "deep" in text_of(f"<{tag}>" * 10_000 + "deep")
-
-
-def test_a_reference_to_no_character_is_a_sign_for_one() -> None:
-    assert text_of(f"<p>a&#{'9' * 10_000};b&#x{'f' * 5_000};</p>") == "a\ufffdb\ufffd"

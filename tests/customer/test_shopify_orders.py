@@ -12,6 +12,7 @@ from tests.customer.storefront import (
     SECTIONS,
     TODAY,
     URL,
+    Scripted,
     Storefront,
     answering,
     native,
@@ -297,6 +298,67 @@ async def test_an_order_with_more_lines_than_we_read_says_so() -> None:
     cut: dict[str, Any] = {"nodes": [], "pageInfo": {"hasNextPage": True}}
     order = await shop_with(order_wire(lineItems=cut)).order("7", frozenset())
     assert order.notes == ["lines: only the first 100 are in here"]
+
+
+def many(section: str, count: int, parcels: int = 1) -> dict[str, Any]:
+    """An order with so many of something, of which Shopify does not say whether there are more."""
+    yen = {"shopMoney": {"amount": "1.0", "currencyCode": "JPY"}}
+    one: dict[str, Any] = {
+        "id": "gid://shopify/Refund/1",
+        "status": "SUCCESS",
+        "displayStatus": None,
+        "estimatedDeliveryAt": None,
+        "location": None,
+        "trackingInfo": [{"company": "DHL", "number": "1", "url": None}] * parcels,
+        "createdAt": "2026-01-02T03:04:05Z",
+        "processedAt": None,
+        "kind": "SALE",
+        "formattedGateway": None,
+        "amountSet": yen,
+        "note": None,
+        "totalRefundedSet": yen,
+    }
+    return order_wire(**{section: [one] * count})
+
+
+@pytest.mark.parametrize(
+    ("wire", "notes"),
+    [
+        (many("fulfillments", 19, parcels=4), []),
+        (many("fulfillments", 20), ["shipments: the first 20 are in here, and there may be more"]),
+        (
+            many("fulfillments", 2, parcels=5),
+            ["shipments: the first 5 parcels of each are in here, and there may be more"],
+        ),
+        (many("transactions", 49), []),
+        (many("transactions", 50), ["payments: the first 50 are in here, and there may be more"]),
+        (many("refunds", 49), []),
+        (many("refunds", 50), ["refunds: the first 50 are in here, and there may be more"]),
+    ],
+)
+async def test_an_order_with_as_much_of_something_as_we_read_says_so(wire: dict[str, Any], notes: list[str]) -> None:
+    assert (await shop_with(wire).order("7", SECTIONS)).notes == notes
+
+
+async def test_what_is_read_of_an_order_is_what_is_said_to_be_read() -> None:
+    scripted = Scripted([{"shop": {"myshopifyDomain": "s.myshopify.com"}, "order": order_wire()}])
+    await scripted.shopify.order("7", frozenset({"refunds"}))
+    assert scripted.asked == [
+        {
+            "id": "gid://shopify/Order/7",
+            "lines": 100,
+            "returnsFirst": 5,
+            "returnedLines": 10,
+            "shipmentsFirst": 20,
+            "parcels": 5,
+            "paymentsFirst": 50,
+            "refundsFirst": 50,
+            "shipments": False,
+            "payments": False,
+            "refunds": True,
+            "returns": False,
+        }
+    ]
 
 
 async def test_each_parcel_is_a_shipment_and_so_is_one_that_cannot_be_followed() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from tests.customer.helpdesk import (
     DRAFT,
     KEY,
+    PRESENT,
     TICKET,
     TODAY,
     URL,
@@ -24,8 +26,9 @@ from tests.customer.helpdesk import (
     ticket_id,
     user,
 )
+from tests.shared.clocks import ManualClock
 
-from backoffice_customer.backends.zendesk import ZENDESK, Zendesk
+from backoffice_customer.backends.zendesk import ZENDESK, Zendesk, zendesk_sandbox
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN, AGENT_EMAIL
 from backoffice_customer.models import Contact, CreatedTicket, PreferenceChanges, Ref, Sent, TicketState, TicketStatus
 from backoffice_customer.ports import CommentPage, Reply, TicketChange, TicketDraft, TicketQuery
@@ -60,7 +63,7 @@ def some(desk: Helpdesk, status: TicketStatus) -> CompanyTicket:
 
 def version(ticket: CompanyTicket, writes: int = 0) -> str:
     """Of the company's ticket, or after so many writes to the helpdesk."""
-    at = TODAY + timedelta(seconds=writes) if writes else ticket.updated_at
+    at = PRESENT + timedelta(seconds=writes - 1) if writes else ticket.updated_at
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -187,8 +190,7 @@ async def test_what_is_not_to_change_stays_as_it_is(desk: Helpdesk) -> None:
     ticket = some(desk, "open")
     before, said = await desk.zendesk.ticket(native(ticket), None), await thread(desk, ticket)
     await desk.zendesk.update_ticket(native(ticket), TicketChange(priority="low"), KEY)
-    now = TODAY + timedelta(seconds=1)
-    changed = {"priority": "low", "updated_at": now, "version": version(ticket, 1)}
+    changed = {"priority": "low", "updated_at": PRESENT, "version": version(ticket, 1)}
     assert await desk.zendesk.ticket(native(ticket), None) == before.model_copy(update=changed)
     assert await thread(desk, ticket) == said
 
@@ -371,6 +373,44 @@ async def test_an_earlier_write_is_looked_for_among_all_of_a_tickets_audits() ->
     assert after == TicketState(ticket_id="zendesk:ticket:5", status="closed", version="2026-11-02T08:00:00Z")
 
 
+@pytest.mark.parametrize("what", ["update", "reply"])
+async def test_what_carried_the_key_before_it_was_used_is_not_what_is_looked_for(what: str) -> None:
+    sent: list[Any] = []
+    said = {"events": [{"id": 8, "type": "Comment"}], "metadata": {"custom": {f"backoffice_{what}": KEY}}}
+    old = {"id": 3, "created_at": "2026-10-30T08:00:00Z", **said}
+    new = {"id": 4, "created_at": "2026-11-03T08:00:00Z", **said}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            sent.append(json.loads(request.content))
+        if request.url.path.endswith("/audits"):
+            return httpx.Response(200, json={"audits": [old], "meta": {"has_more": False}})
+        return httpx.Response(200, json={"ticket": {**TICKET, "status": "open"}, "audit": new})
+
+    zendesk = Zendesk(saying(answer))
+    with attempting(LONG_AGO):
+        if what == "update":
+            await zendesk.update_ticket("5", TicketChange(status="pending"), KEY)
+        else:
+            assert not (await zendesk.reply("5", Reply("Hello", "2026-11-02T08:00:00Z"), KEY)).replayed
+    assert len(sent) == 1
+
+
+async def test_the_sandbox_writes_in_the_present_and_never_twice_at_the_same_time(company: Company) -> None:
+    began = datetime.now(UTC)
+    sandbox = zendesk_sandbox(company)
+    secrets = EnvironmentCredentials({"zendesk_access_token": ACCESS_TOKEN})
+    zendesk = Zendesk(connect(ZENDESK, InProcess(sandbox), secrets, base_url=URL, clock=ManualClock()))
+    opened = next(ticket for ticket in company.tickets if ticket.status == "open")
+    versions = [
+        (await zendesk.update_ticket(native(opened), TicketChange(note=f"{n}"), f"key-{n:08}")).version
+        for n in range(3)
+    ]
+    times = [datetime.fromisoformat(version) for version in versions]
+    assert times[0] >= began.replace(microsecond=0)
+    assert all(later - earlier >= timedelta(seconds=1) for earlier, later in pairwise(times))
+
+
 async def test_a_ticket_that_is_changed_too_often_is_locked_and_no_other_is(desk: Helpdesk) -> None:
     ticket = some(desk, "open")
     for n in range(30):
@@ -404,7 +444,7 @@ async def test_a_reply_is_seen_by_the_customer_and_sets_the_status_after_it(desk
     reply = Reply("Your parcel is on its way.", version(ticket), status_after="pending")
     number = (10_001 + ticket.number) * 1_000 + len(before)
     assert await desk.zendesk.reply(native(ticket), reply, KEY) == Written(
-        Sent(message_id=str(number), sent_at=TODAY + timedelta(seconds=1), status="pending"), replayed=False
+        Sent(message_id=str(number), sent_at=PRESENT, status="pending"), replayed=False
     )
     assert await thread(desk, ticket) == [("agent", True, "Your parcel is on its way."), *before]
     assert (await desk.zendesk.ticket(native(ticket), None)).status == "pending"
@@ -510,8 +550,7 @@ async def test_a_language_is_set_and_seen_at_once(desk: Helpdesk) -> None:
     person = next(p for p in desk.company.people if p.language == "en" and "helpdesk" in p.systems)
     [before] = await desk.zendesk.contacts([str(200_001 + person.number)])
     changed = await desk.zendesk.change_preferences(before, PreferenceChanges(language="pt"), "asked by phone")
-    at = TODAY + timedelta(seconds=1)
-    assert changed == before.model_copy(update={"language": "pt", "updated_at": at})
+    assert changed == before.model_copy(update={"language": "pt", "updated_at": PRESENT})
     assert await desk.zendesk.contacts([before.ref.native]) == [changed]
     assert (await desk.wire("GET", f"users/{before.ref.native}"))["user"]["locale"] == "pt-BR"
 

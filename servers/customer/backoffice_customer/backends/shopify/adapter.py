@@ -189,6 +189,10 @@ class Shopify:
             "lines": queries.LINES,
             "returnsFirst": queries.RETURNS,
             "returnedLines": queries.RETURNED_LINES,
+            "shipmentsFirst": queries.SHIPMENTS,
+            "parcels": queries.PARCELS,
+            "paymentsFirst": queries.PAYMENTS,
+            "refundsFirst": queries.PAID_BACK,
         }
         return await self._ask(
             "orders.get",

@@ -159,9 +159,18 @@ def _section(wire: Any, name: str, into: Callable[[Any], list[T]]) -> list[T] | 
 
 
 def _cuts(wire: Any) -> Iterator[str]:
-    """What there is more of."""
+    """What there is more of, or may be: Shopify does not say of all of it whether there is."""
     if is_cut(wire["lineItems"]):
         yield f"lines: only the first {queries.LINES} are in here"
+    shipments = arr(wire.get("fulfillments"))
+    if len(shipments) >= queries.SHIPMENTS:
+        yield f"shipments: the first {queries.SHIPMENTS} are in here, and there may be more"
+    if any(len(arr(obj(sent).get("trackingInfo"))) >= queries.PARCELS for sent in shipments):
+        yield f"shipments: the first {queries.PARCELS} parcels of each are in here, and there may be more"
+    if len(arr(wire.get("transactions"))) >= queries.PAYMENTS:
+        yield f"payments: the first {queries.PAYMENTS} are in here, and there may be more"
+    if len(arr(wire.get("refunds"))) >= queries.PAID_BACK:
+        yield f"refunds: the first {queries.PAID_BACK} are in here, and there may be more"
     if "returns" not in wire:
         return
     if is_cut(wire["returns"]):

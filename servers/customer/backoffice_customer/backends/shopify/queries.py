@@ -10,6 +10,8 @@ from __future__ import annotations
 
 LINES = 100  # of an order; a longer one is cut, and says so
 RETURNS, RETURNED_LINES = 5, 10  # of an order, and of a return; likewise
+SHIPMENTS, PARCELS = 20, 5  # of an order, and of a shipment: where so many come there may be more, and it says so
+PAYMENTS, PAID_BACK = 50, 50  # of an order; likewise
 REFUNDED_ORDERS, REFUNDS = 25, 10  # in a page of a history, and of each of them
 ITEMS, LEVELS, MORE_LEVELS = 10, 15, 100  # things in stock, the places that keep one, and its further places
 
@@ -148,6 +150,10 @@ query Order(
   $returns: Boolean!
   $returnsFirst: Int!
   $returnedLines: Int!
+  $shipmentsFirst: Int!
+  $parcels: Int!
+  $paymentsFirst: Int!
+  $refundsFirst: Int!
 ) {
   shop { myshopifyDomain }
   order(id: $id) {
@@ -164,14 +170,14 @@ query Order(
       }
       pageInfo { hasNextPage }
     }
-    fulfillments(first: 20) @include(if: $shipments) {
+    fulfillments(first: $shipmentsFirst) @include(if: $shipments) {
       status
       displayStatus
       estimatedDeliveryAt
       location { name }
-      trackingInfo(first: 5) { company number url }
+      trackingInfo(first: $parcels) { company number url }
     }
-    transactions(first: 50) @include(if: $payments) {
+    transactions(first: $paymentsFirst) @include(if: $payments) {
       createdAt
       processedAt
       kind
@@ -179,7 +185,7 @@ query Order(
       formattedGateway
       amountSet { shopMoney { amount currencyCode } }
     }
-    refunds(first: 50) @include(if: $refunds) {
+    refunds(first: $refundsFirst) @include(if: $refunds) {
       id
       processedAt
       note

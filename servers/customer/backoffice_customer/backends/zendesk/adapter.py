@@ -153,8 +153,8 @@ class Zendesk:
 
     async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
         if comments is None:
-            return await self._ticket(native)
-        ticket, (page, thread) = await asyncio.gather(self._ticket(native), self._comments(native, comments))
+            return await self._with_all_copied(native)
+        ticket, (page, thread) = await asyncio.gather(self._with_all_copied(native), self._comments(native, comments))
         return ticket.model_copy(update={"page": page, "comments": thread})
 
     async def create_ticket(self, draft: TicketDraft, key: str) -> CreatedTicket:
@@ -182,8 +182,8 @@ class Zendesk:
             wanted = {**into.changed(change, ticket), **await self._assigned(change.assignee)}
             return await self._write(native, ticket, {**wanted, "metadata": metadata}, into.state)
 
-        async def look(_since: datetime) -> TicketState | None:
-            if await self._audit(native, metadata) is None:
+        async def look(since: datetime) -> TicketState | None:
+            if await self._audit(native, metadata, since) is None:
                 return None
             ticket = await self._ticket(native, fresh_for=0)
             return TicketState(ticket_id=ticket.ticket_id, status=ticket.status, version=ticket.version)
@@ -198,8 +198,8 @@ class Zendesk:
             ticket = await self._unchanged(native, reply.version)
             return await self._write(native, ticket, {**into.answered(reply), "metadata": metadata}, into.sent)
 
-        async def look(_since: datetime) -> Sent | None:
-            audit = await self._audit(native, metadata)
+        async def look(since: datetime) -> Sent | None:
+            audit = await self._audit(native, metadata, since)
             if audit is None:
                 return None
             ticket = await self._ticket(native, fresh_for=0)
@@ -274,7 +274,21 @@ class Zendesk:
             tags=("tickets",),
         )
 
-    async def _ticket(self, native: str, *, fresh_for: float = 15) -> Ticket:
+    async def _with_all_copied(self, native: str) -> Ticket:
+        """With everybody who is sent a copy, also those whom Zendesk leaves out of what it side-loads."""
+        ticket, unnamed = await self._ticket_and_unnamed(native, fresh_for=15)
+        if not unnamed:
+            return ticket
+        named = {user.ref.native: into.addressed(user) for user in await self.contacts(unnamed)}
+        return ticket.model_copy(
+            update={"cc": [*(ticket.cc or []), *(named.get(user, f"user {user}") for user in unnamed)]}
+        )
+
+    async def _ticket(self, native: str, *, fresh_for: float) -> Ticket:
+        ticket, _ = await self._ticket_and_unnamed(native, fresh_for=fresh_for)
+        return ticket
+
+    async def _ticket_and_unnamed(self, native: str, *, fresh_for: float) -> tuple[Ticket, list[str]]:
         return await self._http.read(
             "tickets.get",
             _ticket_path(native),
@@ -321,15 +335,17 @@ class Zendesk:
             touches=("tickets", f"ticket:{native}"),
         )
 
-    async def _audit(self, native: str, metadata: Mapping[str, str]) -> Audited | None:
-        """The write to this ticket that carried `metadata`. Audits come oldest first, and nowhere else."""
+    async def _audit(self, native: str, metadata: Mapping[str, str], since: datetime) -> Audited | None:
+        """The write to this ticket, at or after `since`, that carried `metadata`. Audits come oldest first, and nowhere
+        else.
+        """
         cursor: str | None = None
         while True:
             audit, cursor = await self._http.read(
                 "tickets.audits",
                 _ticket_path(native, "audits"),
                 params={"page[size]": _LARGEST_PAGE, **_after(cursor)},
-                into=partial(into.audited, metadata=metadata),
+                into=partial(into.audited, metadata=metadata, since=since),
             )
             if audit is not None or cursor is None:
                 return audit

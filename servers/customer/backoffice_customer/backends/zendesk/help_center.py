@@ -6,7 +6,8 @@ https://developer.zendesk.com/api-reference/help_center/help-center-api/articles
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,12 +16,13 @@ from backoffice_customer.backends.zendesk.search import plain
 from backoffice_customer.backends.zendesk.translation import is_id
 from backoffice_customer.models import Article, ArticleRow, KnowledgeSource, Ref
 from backoffice_customer.ports import ArticleQuery
-from backoffice_shared.errors import NotFound
+from backoffice_shared.errors import NotFound, TooLarge
 from backoffice_shared.http.client import BackendClient, Params, path
 from backoffice_shared.principal import principal
 
 _LARGEST_PAGE = 100
-_MOST_SECTIONS = 1_000
+_MOST_SECTIONS = 5_000
+_MOST_FOUND = 1_000  # by one search: Zendesk goes no further
 _FRESH_FOR = 300  # seconds; articles change rarely
 
 Sections = dict[int, str]
@@ -30,7 +32,8 @@ Sections = dict[int, str]
 class HelpCenter:
     """What everybody may read there. A draft, or an article for some users only, does not exist for us.
 
-    A space is a section, by its name. Whoever may see only parts of Zendesk sees the sections that are among them.
+    A space is a section, by its name. Whoever may see only parts of Zendesk sees the sections that are among them: by
+    their ids, or by names that no other section has. A name that several sections have opens none of them.
     """
 
     kind = "article"
@@ -40,24 +43,35 @@ class HelpCenter:
         self._http = http
 
     async def search_articles(self, query: ArticleQuery, limit: int) -> list[ArticleRow]:
+        """Page by page: what is found may be for some users only, or in sections that are out of sight.
+
+        Raises:
+            TooLarge: there are fewer than `limit` among all that Zendesk gives for one search, and it has more.
+        """
         text = plain(query.text)
         sections = _in_space(_in_sight(await self._sections()), query.space) if text else {}
         if not sections:
             return []
-        rows = await self._http.read(
-            "help_center.search",
-            "/api/v2/help_center/articles/search",
-            # Some of what is found may not be for everybody.
-            params={"query": text, "per_page": min(2 * limit, _LARGEST_PAGE), **_narrowed(query, sections)},
-            into=partial(_rows, sections=sections),
-            fresh_for=_FRESH_FOR,
-            scoped=True,
-            tags=("articles",),
+        size = min(2 * limit, _LARGEST_PAGE)
+        found: list[ArticleRow] = []
+        for page in range(1, _MOST_FOUND // size + 1):
+            rows, more = await self._http.read(
+                "help_center.search",
+                "/api/v2/help_center/articles/search",
+                params={"query": text, "page": page, "per_page": size, **_narrowed(query, sections)},
+                into=partial(_rows, sections=sections, since=query.updated_since, size=size),
+                fresh_for=_FRESH_FOR,
+                scoped=True,
+                tags=("articles",),
+            )
+            found += rows
+            if len(found) >= limit or not more:
+                return found[:limit]
+        raise TooLarge(
+            ZENDESK.title,
+            "more articles have these words than can be looked through for those that you may see",
+            hint="Search for more words, or in one space",
         )
-        since = query.updated_since
-        return [row for row in rows if since is None or (row.updated_at is not None and row.updated_at >= since)][
-            :limit
-        ]
 
     async def article(self, native: str) -> Article:
         article = None
@@ -76,6 +90,10 @@ class HelpCenter:
         return article
 
     async def _sections(self) -> Sections:
+        """
+        Raises:
+            TooLarge: there are more than can be read for one answer.
+        """
         found: Sections = {}
         for page in range(1, _MOST_SECTIONS // _LARGEST_PAGE + 1):
             some, more = await self._http.read(
@@ -89,13 +107,16 @@ class HelpCenter:
             )
             found |= some
             if not more:
-                break
-        return found
+                return found
+        raise TooLarge(ZENDESK.title, f"its Help Center has more than {_MOST_SECTIONS} sections")
 
 
 def _in_sight(sections: Sections) -> Sections:
     parts = principal().parts(ZENDESK.name)
-    return sections if parts is None else {n: name for n, name in sections.items() if name in parts}
+    if parts is None:
+        return sections
+    meanings = Counter([*sections.values(), *map(str, sections)])
+    return {n: name for n, name in sections.items() if str(n) in parts or (name in parts and meanings[name] == 1)}
 
 
 def _in_space(sections: Sections, space: str | None) -> Sections:
@@ -119,8 +140,11 @@ def _sections(wire: Any) -> tuple[Sections, bool]:
     return {row["id"]: row["name"] for row in wire["sections"]}, wire["next_page"] is not None
 
 
-def _rows(wire: Any, *, sections: Sections) -> list[ArticleRow]:
-    return [_row(row, sections) for row in wire["results"] if _is_for_everybody(row, sections)]
+def _rows(wire: Any, *, sections: Sections, since: datetime | None, size: int) -> tuple[list[ArticleRow], bool]:
+    """And whether there may be more: of what is beyond the most that it finds, Zendesk need not say that there is."""
+    rows = [_row(row, sections) for row in wire["results"] if _is_for_everybody(row, sections)]
+    kept = [row for row in rows if since is None or (row.updated_at is not None and row.updated_at >= since)]
+    return kept, wire["next_page"] is not None or len(wire["results"]) >= size
 
 
 def _row(wire: Any, sections: Sections) -> ArticleRow:

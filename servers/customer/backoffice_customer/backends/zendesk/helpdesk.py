@@ -1,7 +1,7 @@
 """The fictional company's helpdesk: who and what is in it, as Zendesk numbers them, what was written, and how to find it.
 
 The company's agents are Zendesk's agents; customers whom the helpdesk knows are its end users. What is written stays
-in here. The time of a write is the company's present and a second for each write before it.
+in here. No two writes have the same time, in the seconds that Zendesk tells.
 """
 
 from __future__ import annotations
@@ -62,10 +62,13 @@ AnyTicket = Ticket | Written
 class Helpdesk:
     """Users and tickets go by Zendesk's ids. Of the company's tickets none is copied until it is written to.
 
-    While `searches_are_stale`, they do not find who and what is new, and find tickets as they were before.
+    While `searches_are_stale`, they do not find who and what is new, and find tickets as they were before. `present`
+    is the time of a write, unless the one before it was less than a second ago.
     """
 
-    def __init__(self, company: Company, searches_are_stale: Callable[[], bool]) -> None:
+    def __init__(
+        self, company: Company, searches_are_stale: Callable[[], bool], present: Callable[[], datetime]
+    ) -> None:
         self.company = company
         self.people = {_FIRST_USER + p.number: p for p in company.people if "helpdesk" in p.systems}
         self.agents = {_FIRST_AGENT + a.number: a for a in company.agents}
@@ -79,7 +82,8 @@ class Helpdesk:
         self._user_texts: dict[int, str] = {}
         self._new_users = count(_FIRST_USER + len(company.people))
         self._new_tickets = count(len(company.tickets))
-        self._writes = count(1)
+        self._present = present
+        self._last_write = company.today.replace(microsecond=0)
 
     # ------------------------------------------------------------------------------------------- who and what is there
 
@@ -108,6 +112,17 @@ class Helpdesk:
         if isinstance(ticket, Written):
             return ticket.assignee
         return None if ticket.status == "new" else _FIRST_AGENT + ticket.number % len(self.company.agents)
+
+    def copied(self, ticket: AnyTicket) -> list[int]:
+        """Of some of the company's tickets, another customer is sent copies."""
+        if ticket.number % 7 != 3 or ticket.number >= len(self.company.tickets):
+            return []
+        neighbours = (_FIRST_USER + (ticket.person + n) % len(self.company.people) for n in range(1, 10))
+        return [user_id for user_id in neighbours if user_id in self.people][:1]
+
+    def followers(self, ticket: AnyTicket) -> list[int]:
+        """Of some of those, an agent is told what happens."""
+        return [_FIRST_AGENT + 1] if self.copied(ticket) and ticket.number % 2 else []
 
     # --------------------------------------------------------------------------------------------------------- writing
 
@@ -219,7 +234,9 @@ class Helpdesk:
         }
 
     def _now(self) -> datetime:
-        return self.company.today + timedelta(seconds=next(self._writes))
+        now = self._present().replace(microsecond=0)
+        self._last_write = max(now, self._last_write + timedelta(seconds=1))
+        return self._last_write
 
     # --------------------------------------------------------------------------------------------------------- finding
 
@@ -268,7 +285,8 @@ class Helpdesk:
                 requesters = self._users_meant(value)
                 return lambda ticket: requester(ticket) in requesters
             case "assignee":
-                assignees = {None} if value == "none" else self._users_meant(value)
+                is_nobody = value == "none" and not term.is_phrase
+                assignees = {None} if is_nobody else self._users_meant(value)
                 return lambda ticket: self.assignee(ticket) in assignees
             case "":
                 text = spaced(value)

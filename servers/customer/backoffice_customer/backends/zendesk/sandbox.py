@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -36,9 +38,17 @@ AGENT_EMAIL, API_TOKEN = "ines@northwind.example", "legacy-sandbox-zendesk"
 TOKEN_SECONDS = 1800
 
 
-def zendesk_sandbox(company: Company, *, clock: Clock = SYSTEM_CLOCK) -> VendorSandbox:
-    """`clock` says when tokens and idempotency keys expire, and how often a ticket may be written to."""
-    helpdesk = Helpdesk(company, searches_are_stale=lambda: sandbox.faults.stale_search)
+def _present() -> datetime:
+    return datetime.now(UTC)
+
+
+def zendesk_sandbox(
+    company: Company, *, clock: Clock = SYSTEM_CLOCK, present: Callable[[], datetime] = _present
+) -> VendorSandbox:
+    """`clock` says when tokens and idempotency keys expire, and how often a ticket may be written to, `present` what time
+    is written on what is new.
+    """
+    helpdesk = Helpdesk(company, searches_are_stale=lambda: sandbox.faults.stale_search, present=present)
     endpoints = [*Ticketing(helpdesk, clock).endpoints(), *Guide(company).endpoints()]
     routes = [
         Route(f"/api/v2/{path}{suffix}", endpoint, methods=[method])

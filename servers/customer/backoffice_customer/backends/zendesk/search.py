@@ -54,12 +54,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One part of a query: `status<solved`, `-tags:vip`, `"exact words"`. Free words have no `key`."""
+    """One part of a query: `status<solved`, `-tags:vip`, `"exact words"`. Free words have no `key`.
+
+    `is_phrase`: the value stands between quotes.
+    """
 
     key: str
     operator: str
     value: str
     negated: bool = False
+    is_phrase: bool = False
 
 
 class InvalidSearch(Exception):  # noqa: N818 - it is what Zendesk calls it
@@ -84,7 +88,8 @@ def parse(query: str) -> list[Term]:
         value = found["phrase"] if found["phrase"] is not None else found["word"]
         if key not in _KEYS:
             key, sign, value = "", "", f"{written}{sign}{value}"
-        terms.append(Term(key, sign, value, negated=found["minus"] is not None))
+        is_phrase = found["phrase"] is not None
+        terms.append(Term(key, sign, value, negated=found["minus"] is not None, is_phrase=is_phrase))
     return terms
 
 

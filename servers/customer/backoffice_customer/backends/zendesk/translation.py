@@ -60,11 +60,16 @@ def conditions(query: TicketQuery) -> list[str]:
         any_of("requester", (*query.requesters, *query.emails)),
         any_of("status", [_NATIVE[status] for status in query.statuses]),
         any_of("priority", query.priorities),
-        *([] if query.assignee is None else [f"assignee:{quoted(query.assignee)}"]),
+        *([] if query.assignee is None else [f"assignee:{_assignee(query.assignee)}"]),
         *([] if query.updated_since is None else [f"updated>={time(query.updated_since)}"]),
         words(query.text or ""),
     ]
     return [condition for condition in found if condition]
+
+
+def _assignee(said: str) -> str:
+    """Nobody is a word of the language: within quotes it would be a name."""
+    return said if said == "none" else quoted(said)
 
 
 def drafted(draft: TicketDraft) -> Wanted:
@@ -234,11 +239,13 @@ def event(wire: Any, users: Mapping[int, Any]) -> Event:
     )
 
 
-def ticket(wire: Any) -> Ticket:
+def ticket(wire: Any) -> tuple[Ticket, list[str]]:
+    """And the ids of those who are sent copies and are not side-loaded, whom its `cc` lacks."""
     said, users = wire["ticket"], _by_id(wire.get("users"))
+    copied = _copied(said)
     custom = {str(field["id"]): str(field["value"]) for field in said["custom_fields"] if field["value"] is not None}
     requester = users.get(said["requester_id"])
-    return Ticket(
+    ticket = Ticket(
         ticket_id=_ticket_id(said),
         subject=said["subject"] or "",
         status=_STATUSES[said["status"]],
@@ -247,6 +254,7 @@ def ticket(wire: Any) -> Ticket:
         customer_id=str(Ref(ZENDESK.name, "user", str(said["requester_id"]))),
         requester=_name(users, said["requester_id"]),
         email=None if requester is None else requester["email"],
+        cc=[_addressed(users[user]["name"], users[user]["email"]) for user in copied if user in users] or None,
         assignee=_name(users, said["assignee_id"]),
         tags=said["tags"],
         custom=custom or None,
@@ -255,6 +263,26 @@ def ticket(wire: Any) -> Ticket:
         version=said["updated_at"],
         url=_url(said, "tickets"),
     )
+    return ticket, [str(user) for user in copied if user not in users]
+
+
+def _copied(wire: Any) -> list[int]:
+    """To whom a public comment is mailed beside the requester.
+
+    Collaborators are the copied where an account has no "CCs and followers", and those and the followers where it has.
+    https://developer.zendesk.com/api-reference/ticketing/tickets/tickets/#json-format
+    """
+    users = dict.fromkeys([*arr(wire.get("email_cc_ids")), *arr(wire.get("collaborator_ids"))])
+    return [user for user in users if user != wire["requester_id"]]
+
+
+def addressed(user: Contact) -> str:
+    return _addressed(user.name, next(iter(user.emails), None))
+
+
+def _addressed(name: str, email: str | None) -> str:
+    """`Ann <ann@shop.example>`"""
+    return name if email is None else f"{name} <{email}>"
 
 
 def comments(wire: Any, *, max_chars: int) -> tuple[Page, list[Comment]]:
@@ -318,10 +346,10 @@ def sent(wire: Any) -> Sent:
     return Sent(message_id=audit.message, sent_at=audit.at, status=_STATUSES[wire["ticket"]["status"]])
 
 
-def audited(wire: Any, *, metadata: Mapping[str, str]) -> tuple[Audited | None, str | None]:
+def audited(wire: Any, *, metadata: Mapping[str, str], since: datetime) -> tuple[Audited | None, str | None]:
     """The write that carried `metadata`, when it is on this page of audits, and the cursor of the next page."""
-    mine = (audit for audit in wire["audits"] if audit["metadata"].get("custom") == metadata)
-    return next(map(_audited, mine), None), _following(wire)
+    mine = (_audited(audit) for audit in wire["audits"] if audit["metadata"].get("custom") == metadata)
+    return next((audit for audit in mine if audit.at >= since), None), _following(wire)
 
 
 def _audited(wire: Any) -> Audited:

@@ -72,6 +72,7 @@ class Wire:
 
     def ticket(self, ticket: AnyTicket) -> Record:
         number, comments = ticket_id(ticket), self._helpdesk.comments(ticket)
+        copied, followers = self._helpdesk.copied(ticket), self._helpdesk.followers(ticket)
         person = self._helpdesk.people.get(requester(ticket))
         return {
             "id": number,
@@ -90,8 +91,9 @@ class Wire:
             "assignee_id": self._helpdesk.assignee(ticket),
             "organization_id": None if person is None else _organisation_id(person),
             "group_id": None,
-            "collaborator_ids": [],
-            "follower_ids": [],
+            "collaborator_ids": [*copied, *followers],
+            "email_cc_ids": copied,
+            "follower_ids": followers,
             "is_public": any(comment.public for comment in comments),
             "due_at": None,
             "tags": list(ticket.tags),
@@ -204,7 +206,9 @@ class Wire:
 
     def users_of(self, tickets: Iterable[Record]) -> list[Record]:
         return self.users(
-            chain.from_iterable((t["requester_id"], t["submitter_id"], t["assignee_id"]) for t in tickets)
+            chain.from_iterable(
+                (t["requester_id"], t["submitter_id"], t["assignee_id"], *t["collaborator_ids"]) for t in tickets
+            )
         )
 
     def organisations_of(self, users: Iterable[Record]) -> list[Record]:
