@@ -432,6 +432,7 @@ async def test_who_may_write_may_also_ask_what_the_adapter_does_not(
         f"{THREADS}?associatedContactId={native(1)}",
         f"{THREADS}/8000001",
         f"{THREADS}/8000001/messages?sort=createdAt&limit=1",
+        f"{THREADS}/8000001/messages/{8_000_001:016x}{0:016x}/original-content",
         "/crm/owners/2026-03?email=tom@northwind.example",
         "/crm/owners/2026-03/900001",
     ):

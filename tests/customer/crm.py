@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,6 +124,11 @@ def new_crm(company: Company) -> Crm:
     return Crm(company, sandbox, client(InProcess(sandbox), clock, sandbox.options), clock)
 
 
+def cursor(**places: object) -> str:
+    """The one that holds these places, as one that was given out would."""
+    return base64.urlsafe_b64encode(json.dumps(places, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
 def native(person: int) -> str:
     return str(100_001 + person)
 
@@ -150,6 +157,19 @@ def owner_of(company: Company, number: int) -> str:
 def milliseconds(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
+
+NO_CURSORS = [
+    cursor(note=7),
+    cursor(note=("0", -1)),
+    cursor(note=("0", 201)),
+    cursor(note=("0", 10**30)),
+    cursor(note=("10000", 0)),
+    cursor(note=("-1", 0)),
+    cursor(note=("9" * 5_000, 0)),
+    cursor(note=("all", 0)),
+    cursor(note=("٣", 0)),
+]
+"""Such as would lead beyond what HubSpot pages to, or to more pages than anybody asked for."""
 
 HOSTILE = [
     "",

@@ -15,6 +15,7 @@ from tests.customer.crm import (
     BATCH_READ,
     HOSTILE,
     INES,
+    NO_CURSORS,
     NOTES,
     OBJECTS,
     OWNERS,
@@ -24,6 +25,7 @@ from tests.customer.crm import (
     answering,
     connected,
     contact,
+    cursor,
     in_the_crm,
     milliseconds,
     native,
@@ -256,9 +258,12 @@ async def test_a_note_is_an_event_with_the_beginning_of_what_was_written() -> No
         ("plain, 3 < 4", "plain, 3 < 4"),
         ("if a<b and c>d then refund", "if a<b and c>d then refund"),
         ("<p>one</p><p>unfinished", "one unfinished"),
-        ("<p>a <![weird[ y]]> b</p>", "<p>a <![weird[ y]]> b</p>"),
+        ("<p>a <![weird[ y]]> b</p>", "a b"),
         ("<a " * 20_000, "<a " * 80),
-        ("<script>alert(1)</script>", "alert(1)"),
+        ("<script>alert(1)</script>", ""),
+        ('<p>Seen<span style="display:none">not seen</span></p>', "Seen"),
+        ("&#" + "9" * 5_000 + ";", "\ufffd"),
+        ("<p>" + "<a " * 20_000 + "</p>", ""),
     ],
 )
 async def test_a_notes_rich_text_is_read_as_text(html: str, text: str) -> None:
@@ -348,19 +353,20 @@ async def test_paging_stops_where_hubspots_search_does() -> None:
         return httpx.Response(200, json={"total": 12_345, "results": rows, "paging": paging})
 
     hubspot = connected(httpx.MockTransport(answer))
-    last_but_one = await hubspot.events([contact(1)], NOTES, Span(), '{"note":["9940",0]}', 50)
+    last_but_one = await hubspot.events([contact(1)], NOTES, Span(), cursor(note=("9940", 0)), 50)
     last = await hubspot.events([contact(1)], NOTES, Span(), last_but_one.next, 50)
     assert [(search["after"], search["limit"]) for search in asked[-1:]] == [("9990", 10)]
-    assert (last_but_one.next, last.next, last.capped) == ('{"note":["9990",0]}', None, True)
+    assert (last_but_one.next, last.next, last.capped) == (cursor(note=("9990", 0)), None, True)
     assert [event.id for event in last.items] == [f"hubspot:note:{n}" for n in range(9_990, 10_000)]
 
 
 @pytest.mark.parametrize(
-    "cursor", ["", "7", "null", '{"note":7}', '{"note":["0",-1]}', "{", '{"note":["0",0]', "x" * 9_999]
+    "given", ["", "7", "null", '{"note":["0",0]}', "{", "AAAA", "=", "ü", "\ud800", "x" * 9_999, *NO_CURSORS]
 )
-async def test_a_cursor_that_was_not_given_out_is_refused(crm: Crm, cursor: str) -> None:
+async def test_a_cursor_that_was_not_given_out_is_refused(crm: Crm, given: str) -> None:
     with pytest.raises(InvalidInput, match="not a cursor of this server"):
-        await crm.hubspot.events([contact(1)], NOTES, Span(), cursor, 10)
+        await crm.hubspot.events([contact(1)], NOTES, Span(), given, 10)
+    assert [path for path in crm.asked if path.endswith("notes/search")] == []
 
 
 # --------------------------------------------------------------------------------------------- everything that happened

@@ -28,7 +28,7 @@ from backoffice_customer.backends.hubspot.pipelines import PIPELINES as COMPANYS
 from backoffice_customer.models import Comment, CreatedTicket, Priority, Ticket, TicketRow, TicketState, TicketStatus
 from backoffice_customer.ports import CommentPage, Reply, TicketChange, TicketDraft, TicketQuery
 from backoffice_shared.attempt import attempting
-from backoffice_shared.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown, RateLimited
+from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown, RateLimited
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.company import Ticket as Inquiry
 from backoffice_shared.sandbox.frame import Faults, InProcess
@@ -277,8 +277,10 @@ async def test_what_is_left_out_stays_as_it_is(crm: Crm) -> None:
     state = await crm.tickets.update_ticket(native_id, TicketChange(priority="urgent"), KEY)
     after = await whole(crm, native_id)
     assert after == before.model_copy(
-        update={"priority": "urgent", "version": state.version, "updated_at": after.updated_at}
+        update={"priority": "urgent", "version": after.version, "updated_at": after.updated_at}
     )
+    assert after.version.startswith(state.version)
+    assert not before.version.startswith(state.version)
 
 
 @pytest.mark.parametrize("change", [TicketChange(add_tags=("vip",)), TicketChange(remove_tags=("vip",))])
@@ -471,24 +473,70 @@ async def test_a_reply_that_may_be_on_its_way_is_not_sent_again_without_looking(
 async def test_a_repeated_reply_with_a_status_is_not_a_conflict_with_itself(crm: Crm) -> None:
     native_id = ticket_id(with_thread(crm.company, answered=True))
     before = await whole(crm, native_id)
-    # The status is set; the message does not arrive.
-    crm.sandbox.faults = Faults(plan=["ok", "ok", "ok", "ok", "reset"])
+    # The message is sent; whether, cannot be seen; so that the status is not set.
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", "ok", "ok", "drop_after_commit", *["error"] * 3]})
     reply = Reply("Only once", before.version, "pending")
     with pytest.raises(OutcomeUnknown):
         await crm.tickets.reply(native_id, reply, KEY)
-    with attempting(long_ago()):
-        await crm.tickets.reply(native_id, reply, KEY)
+    with attempting(datetime.now(UTC)):
+        again = await crm.tickets.reply(native_id, reply, KEY)
     after = await whole(crm, native_id)
     assert ([comment.text for comment in after.comments].count("Only once"), after.status) == (1, "pending")
+    assert (again.value.status, again.replayed) == ("pending", True)
 
 
-async def test_after_a_reply_was_sent_nothing_is_asked_that_could_fail(crm: Crm) -> None:
+class Unsending(InProcess):
+    """Every message is refused for now."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/messages"):
+            return httpx.Response(429, json={"message": "Slow down", "policyName": "DAILY"})
+        return await super().handle_async_request(request)
+
+
+async def test_a_reply_that_is_refused_leaves_the_status_and_can_be_repeated(crm: Crm) -> None:
     native_id = ticket_id(with_thread(crm.company, answered=True))
     before = await whole(crm, native_id)
-    crm.sandbox.requests.clear()
-    await crm.tickets.reply(native_id, Reply("Hello", before.version, "pending"), KEY)
-    assert crm.asked[-1].endswith("/messages")
-    assert crm.sandbox.requests[-1].method == "POST"
+    reply = Reply("Solved!", before.version, "solved")
+    with pytest.raises(BackofficeError, match="Slow down"):
+        await HubSpotTickets(client(Unsending(crm.sandbox))).reply(native_id, reply, KEY)
+    assert (await whole(crm, native_id), crm.wrote) == (before, [])
+    written = await crm.tickets.reply(native_id, reply, KEY)
+    after = await whole(crm, native_id)
+    assert (after.status, after.comments[0].text, written.value.status) == ("solved", "Solved!", "solved")
+
+
+@pytest.mark.parametrize("fault", ["throttle", "error", "reset", "malformed"])
+async def test_a_reply_that_was_sent_is_said_to_be_whatever_becomes_of_the_status(crm: Crm, fault: str) -> None:
+    native_id = ticket_id(with_thread(crm.company, answered=True))
+    before = await whole(crm, native_id)
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", "ok", "ok", "ok", *[fault] * 3]})
+    written = await crm.tickets.reply(native_id, Reply("Sent!", before.version, "solved"), KEY)
+    crm.sandbox.faults = Faults()
+    newest = (await whole(crm, native_id)).comments[0]
+    assert (written.value.message_id, written.value.status) == (f"hubspot:message:{newest.id}", None)
+    with attempting(datetime.now(UTC)):
+        again = await crm.tickets.reply(native_id, Reply("Sent!", before.version, "solved"), KEY)
+    after = await whole(crm, native_id)
+    assert [comment.text for comment in after.comments].count("Sent!") == 1
+    assert (again.value.message_id, again.value.status, after.status) == (written.value.message_id, "solved", "solved")
+
+
+async def test_a_repeated_reply_sets_no_status_when_somebody_has_written_since() -> None:
+    asked: list[httpx.Request] = []
+    ours = {**said("OUTGOING"), "id": "m2", "text": "Solved?", "createdAt": datetime.now(UTC).isoformat()}
+    answers: dict[str, Any] = {
+        f"{OBJECTS}/tickets/7": {**TICKET, "properties": {**TICKET["properties"], "hs_pipeline": "0"}},
+        PIPELINES: {"results": COMPANYS_PIPELINES},
+        THREADS: {"results": [THREAD]},
+        f"{THREADS}/5/messages": {"results": [said("INCOMING", VISITOR), ours]},
+    }
+    with attempting(datetime.now(UTC)):
+        written = await HubSpotTickets(client(scripted(answers, asked=asked))).reply(
+            "7", Reply("Solved?", VERSION, "solved"), KEY
+        )
+    assert (written.value.message_id, written.value.status) == ("hubspot:message:m2", "open")
+    assert {request.method for request in asked} == {"GET"}
 
 
 async def test_a_reply_is_found_in_whichever_conversation_it_was_sent() -> None:
@@ -528,6 +576,7 @@ THREAD: dict[str, Any] = {"id": "5", "archived": False, "spam": False, "createdA
 
 def said(direction: str, *senders: dict[str, Any]) -> dict[str, Any]:
     return {
+        "id": "m1",
         "type": "MESSAGE",
         "direction": direction,
         "senders": list(senders),
@@ -538,14 +587,19 @@ def said(direction: str, *senders: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-VISITOR = {"deliveryIdentifier": {"type": "CHANNEL_SPECIFIC_OPAQUE_ID", "value": "opaque"}}
+VISITOR = {"deliveryIdentifier": {"type": "HS_EMAIL_ADDRESS", "value": "Ada@mail.example"}}
+OPAQUE = {"deliveryIdentifier": {"type": "CHANNEL_SPECIFIC_OPAQUE_ID", "value": "opaque"}}
+PHONE = {"deliveryIdentifier": {"type": "HS_PHONE_NUMBER", "value": "+4930123456"}}
+VERSION = "2026-10-01T12:00:00Z/m1"
 
 
 @pytest.mark.parametrize(
     ("thread", "messages", "sentence"),
     [
-        (THREAD, [], "no customer has written"),
-        (THREAD, [said("OUTGOING", {"actorId": "A-1"})], "no customer has written"),
+        (THREAD, [], "nobody who could be answered at an e-mail address"),
+        (THREAD, [said("OUTGOING", {"actorId": "A-1"})], "nobody who could be answered at an e-mail address"),
+        (THREAD, [said("INCOMING", OPAQUE)], "nobody who could be answered at an e-mail address"),
+        (THREAD, [said("INCOMING", PHONE, {"name": "Ada"})], "nobody who could be answered at an e-mail address"),
         (THREAD, [said("INCOMING", VISITOR)], "who could sign the reply.*BACKOFFICE_HUBSPOT_REPLY_AS"),
         (THREAD, [said("INCOMING", VISITOR), said("OUTGOING", {"actorId": "B-1"})], "who could sign"),
         ({**THREAD, "assignedTo": "L-4"}, [said("INCOMING", VISITOR)], "who could sign"),
@@ -564,7 +618,7 @@ async def test_a_conversation_in_which_nobody_can_be_answered_says_why(
     }
     tickets = HubSpotTickets(client(scripted(answers)))
     with pytest.raises(Conflict, match=sentence):
-        await tickets.reply("7", Reply("Hello", "2026-10-01T12:00:00Z"), KEY)
+        await tickets.reply("7", Reply("Hello", VERSION), KEY)
 
 
 async def test_the_newest_conversation_is_answered_in_by_whom_it_is_assigned_to() -> None:
@@ -581,9 +635,7 @@ async def test_the_newest_conversation_is_answered_in_by_whom_it_is_assigned_to(
             "createdAt": "2026-10-03T12:00:00Z",
         },
     }
-    written = await HubSpotTickets(client(scripted(answers, asked=asked))).reply(
-        "7", Reply("Hello", "2026-10-01T12:00:00Z"), KEY
-    )
+    written = await HubSpotTickets(client(scripted(answers, asked=asked))).reply("7", Reply("Hello", VERSION), KEY)
     (sent,) = [json.loads(request.content) for request in asked if request.method == "POST"]
     assert (sent["senderActorId"], sent["recipients"], sent["channelId"], "subject" in sent) == (
         "A-7001",

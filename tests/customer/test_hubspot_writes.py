@@ -25,7 +25,7 @@ from tests.customer.crm import (
 
 from backoffice_customer.backends.hubspot import HubSpot
 from backoffice_customer.backends.hubspot.consent import MARKETING
-from backoffice_customer.backends.hubspot.richtext import html_of, text_of
+from backoffice_customer.backends.hubspot.richtext import LONGEST, html_of, text_of
 from backoffice_customer.models import Contact, PreferenceChanges, Ref
 from backoffice_customer.ports import NoteDraft, Span
 from backoffice_shared.attempt import attempting
@@ -165,6 +165,23 @@ def test_text_becomes_rich_text_and_text_again(text: str, html: str) -> None:
     assert text_of(html) == "\n".join(line for line in text.split("\n") if line.strip()).replace("\r", "").strip()
 
 
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<a " * 100_000 + "</p>", ""),
+        ("<![a[ " * 50_000 + "</p>", ""),
+        ("<p>one</p>" + "<!-- " * 50_000, "one"),
+        ("&#" + "9" * 60_000 + ";</p>", "\ufffd"),
+        ("&#" + "9" * 60_000, "\ufffd"),
+        ("x" * 1_000_000, "x" * LONGEST),
+        ("<ul>" * 50_000 + "deep</ul>", ""),
+        ("<div>" * 10_000 + "deep</div>", "deep"),
+    ],
+)
+def test_hostile_text_is_read_in_passing(html: str, text: str) -> None:
+    assert text_of(html) == text
+
+
 # ------------------------------------------------------------------------------------------------------ consent
 
 
@@ -238,15 +255,44 @@ async def test_consent_goes_to_one_subscription_type_with_why() -> None:
     }
 
 
-@pytest.mark.parametrize("option", ["", "marketing"])
-async def test_without_a_subscription_type_only_all_email_can_be_refused(crm: Crm, option: str) -> None:
-    hubspot = HubSpot(client(InProcess(crm.sandbox), options={"marketing_subscription": option}))
+async def test_without_a_subscription_type_only_all_email_can_be_refused(crm: Crm) -> None:
+    hubspot = HubSpot(client(InProcess(crm.sandbox), options={"marketing_subscription": ""}))
     who = await somebody(crm, consents=True)
     after = await hubspot.change_preferences(who, PreferenceChanges(email_marketing=False), "asked")
     assert after.email_marketing is False
     assert crm.wrote == [f"POST /communication-preferences/v4/statuses/{who.emails[0]}/unsubscribe-all 200"]
-    with pytest.raises(InvalidInput, match="BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION"):
-        await hubspot.change_preferences(after, PreferenceChanges(email_marketing=True), "asked")
+    crm.sandbox.requests.clear()
+    with pytest.raises(InvalidInput, match=r"not configured.*BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION"):
+        await hubspot.change_preferences(after, PreferenceChanges(language="fr", email_marketing=True), "asked")
+    assert crm.wrote == []
+
+
+@pytest.mark.parametrize("consents", [True, False])
+@pytest.mark.parametrize("option", ["marketing", "-1", "413001 ", "٣"])
+async def test_a_subscription_type_that_is_none_is_not_taken_for_all_email(
+    crm: Crm, option: str, consents: bool
+) -> None:
+    hubspot = HubSpot(client(InProcess(crm.sandbox), options={"marketing_subscription": option}))
+    who = await somebody(crm, consents=not consents)
+    with pytest.raises(
+        InvalidInput, match=r"is no id of a subscription type.*BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION"
+    ):
+        await hubspot.change_preferences(who, PreferenceChanges(language="fr", email_marketing=consents), "asked")
+    assert crm.wrote == []
+
+
+async def test_a_half_made_change_of_preferences_is_not_said_to_be_none(crm: Crm) -> None:
+    who = await somebody(crm, consents=True)
+    changes = PreferenceChanges(language="fr", email_marketing=False)
+    # The language is set, then consent; then the contact is read again, which comes first where it is not known any more.
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", *["throttle"] * 3]})
+    with pytest.raises(OutcomeUnknown, match="the language was set, but what comes after that failed"):
+        await crm.hubspot.change_preferences(who, changes, "asked")
+    crm.sandbox.faults = Faults.model_validate({"plan": ["ok", "ok", "ok", *["error"] * 3]})
+    with pytest.raises(OutcomeUnknown, match="consent was set, but what comes after that failed"):
+        await crm.hubspot.change_preferences(who, changes, "asked")
+    after = await crm.hubspot.change_preferences(who, changes, "asked")
+    assert (after.language, after.email_marketing) == ("fr", False)
 
 
 async def test_who_refuses_one_kind_of_mail_is_not_taken_to_want_it(crm: Crm) -> None:
@@ -284,11 +330,12 @@ async def test_who_has_no_address_cannot_consent(crm: Crm) -> None:
 
 async def test_nobodys_language_cannot_be_changed(crm: Crm) -> None:
     nobody = Contact(ref=Ref("hubspot", "contact", "999999"), name="nobody")
-    with pytest.raises(NotFound, match="Object not found"):
+    with pytest.raises(NotFound, match="there is no contact '999999'"):
         await crm.hubspot.change_preferences(nobody, PreferenceChanges(language="fr"), "asked")
     known_by_mail = nobody.model_copy(update={"emails": ["nobody@mail.example"]})
     with pytest.raises(NotFound, match="there is no contact '999999'"):
         await crm.hubspot.change_preferences(known_by_mail, PreferenceChanges(email_marketing=False), "asked")
+    assert crm.wrote == []
 
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text not in ("", "x" * 50_000)])
@@ -299,9 +346,8 @@ async def test_an_address_from_outside_stays_in_its_place(text: str) -> None:
     who = Contact(ref=Ref("hubspot", "contact", "512"), name="somebody", emails=[f"{text}@mail.example"])
     hubspot = HubSpot(client(wire, options={"marketing_subscription": "413001"}))
     await hubspot.change_preferences(who, PreferenceChanges(email_marketing=False), "asked")
-    assert asked[0].url.raw_path == (
-        f"/communication-preferences/v4/statuses/{quote(text, safe='')}%40mail.example".encode()
-    )
+    (sent,) = [request for request in asked if "communication" in request.url.path]
+    assert sent.url.raw_path == f"/communication-preferences/v4/statuses/{quote(text, safe='')}%40mail.example".encode()
 
 
 @pytest.mark.parametrize("email", ["no address", "two words@mail.example", "../x"])

@@ -345,3 +345,13 @@ async def test_a_wish_that_one_system_could_not_keep_is_kept_by_the_others_and_s
 async def test_a_wish_that_means_nothing_is_refused(changes: dict[str, Any]):
     async with office() as at:
         await at.refusal("update_preferences", customer_id=FEMI, changes=changes, reason="x")
+
+
+@pytest.mark.parametrize("system", ["hubspot", "salesforce", "email"])
+async def test_what_can_be_opened_again_is_not_promised_to_be_closed(system: str):
+    async with office() as at:
+        ticket_id = await a_ticket(at, system)
+        answer = await at.ask("update_tickets", ticket_ids=[ticket_id], status="closed")
+        assert [row["status"] for row in answer["results"]] == ["failed"]
+        assert "closes nothing for good" in answer["results"][0]["error"]
+        assert "plan_token" not in answer

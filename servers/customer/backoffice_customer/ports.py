@@ -117,7 +117,9 @@ class Opening(Protocol):
 
 
 class Editing(Protocol):
-    """Changes tickets, in what the customer is not told."""
+    """Changes tickets, in what the customer is not told. `closes`: it knows a closing that is for good."""
+
+    closes: bool
 
     async def update_ticket(self, native: str, change: TicketChange, key: str) -> TicketState:
         """Once for each `key`.

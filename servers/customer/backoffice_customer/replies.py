@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -16,6 +16,7 @@ from backoffice_shared.http.client import Written
 from backoffice_shared.plans import Plan, Plans
 
 _REPLY, _MAIL = "reply to a ticket", "write to a customer"
+_STATUS_LEFT = "it was sent; the ticket's status could not be set after that: set it with update_tickets"
 _NOTHING_YET = "nothing was sent yet. Show this to whoever decides, then call again with plan_token to send it"
 
 
@@ -44,7 +45,9 @@ class Replies:
         if plan_token is not None:
             version = self.plans.versions(plan_token, _REPLY, request)[ticket_id]
             reply = Reply(body, version, status_after)
-            return _sent(await desk.reply(ref.native, reply, vendor_key("reply_to_customer", key)), key)
+            sent = await desk.reply(ref.native, reply, vendor_key("reply_to_customer", key))
+            left = status_after is not None and sent.value.status is None
+            return _sent(sent, key, notes=[_STATUS_LEFT] if left else [])
         ticket = await self.tickets.get(ticket_id, None)
         if ticket.status == "closed":
             raise Conflict("", f"{ticket_id} is closed: nothing can be added to it", hint="create_ticket opens another")
@@ -103,7 +106,7 @@ def _shown(preview: MessagePreview, plan: Plan, key: str) -> Replied:
     )
 
 
-def _sent(written: Written[Sent], key: str) -> Replied:
+def _sent(written: Written[Sent], key: str, *, notes: Sequence[str] = ()) -> Replied:
     sent = written.value
     return Replied(
         message_id=sent.message_id,
@@ -111,4 +114,5 @@ def _sent(written: Written[Sent], key: str) -> Replied:
         ticket_status=sent.status,
         replayed=written.replayed,
         idempotency_key=key,
+        notes=list(notes),
     )

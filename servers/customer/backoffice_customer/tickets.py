@@ -159,6 +159,8 @@ class Tickets:
 
     async def _looked_at(self, ref: Ref, change: TicketChange) -> TicketOutcome:
         ticket = await self.desks[ref.backend].ticket(ref.native, None)
+        if not self.editing[ref.backend].closes:
+            raise InvalidInput("", f"{ref.backend} closes nothing for good", hint="Set the status solved")
         if ticket.status == "closed":
             raise Conflict("", "it is closed already")
         if change.version is not None and change.version != ticket.version:

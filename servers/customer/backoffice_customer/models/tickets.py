@@ -128,7 +128,7 @@ class MessagePreview(BaseModel):
 
 
 class Sent(BaseModel):
-    """A message that a customer can see."""
+    """A message that a customer can see. `status` is the ticket's after it; None when it is not known to have been set."""
 
     message_id: str
     sent_at: datetime

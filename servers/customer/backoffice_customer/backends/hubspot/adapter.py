@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from backoffice_customer.backends.hubspot.access import CONSENT, HUBSPOT, OBJECTS
+from backoffice_customer.backends.hubspot.effects import then
 from backoffice_customer.backends.hubspot.merging import merged
 from backoffice_customer.backends.hubspot.records import Records, among, condition, is_id, millis
 from backoffice_customer.backends.hubspot.translation import HAPPENINGS, Happening, Owners
@@ -63,11 +64,19 @@ class HubSpot:
     async def change_preferences(self, who: Contact, changes: PreferenceChanges, reason: str) -> Contact:
         """Consent is for the subscription type that is configured as what marketing sends, or else for all e-mail.
 
+        Nothing is written unless all of it can be asked for.
+
         Raises:
-            InvalidInput: the contact has no address; or no subscription type is configured that could be subscribed to.
+            InvalidInput: the contact has no address; no subscription type is configured that could be subscribed to; or
+                what is configured is none.
             NotFound: there is no such contact.
+            OutcomeUnknown: also when a part was set and the rest failed.
         """
-        native = who.ref.native
+        consents = changes.email_marketing
+        if consents is not None:
+            self._check_consent(who, consents=consents)
+        native, done = who.ref.native, ""
+        await self._contact(native, fresh_for=60)
         if changes.language is not None:
             await self._http.write(
                 "contacts.update",
@@ -78,14 +87,13 @@ class HubSpot:
                 twice="harmless",
                 touches=("contacts", f"contact:{native}"),
             )
-        if changes.email_marketing is not None:
-            await self._consent(who, consents=changes.email_marketing, reason=reason)
-        found = await self._records.contacts([native], fresh_for=0)
-        if not found:
-            raise NotFound(HUBSPOT.title, f"there is no contact {native[:40]!r}")
+            done = "the language was set"
+        if consents is not None:
+            await then(done, self._consent(who, consents=consents, reason=reason))
+            done = "consent was set"
+        found = await then(done, self._contact(native))
         # The contact's own properties follow some time after its subscriptions.
-        told = {} if changes.email_marketing is None else {"email_marketing": changes.email_marketing}
-        return found[0].model_copy(update=told)
+        return found if consents is None else found.model_copy(update={"email_marketing": consents})
 
     async def add_note(self, who: Contact, note: NoteDraft, key: str) -> Written[Noted]:  # noqa: ARG002 - it keeps none
         """Once: HubSpot knows no keys, so a note with the same text that this call may have made is taken for it."""
@@ -116,27 +124,43 @@ class HubSpot:
             tags=(what.records, *(f"contact:{native}" for native in mine)),
         )
 
-    async def _consent(self, who: Contact, *, consents: bool, reason: str) -> None:
+    async def _contact(self, native: str, *, fresh_for: float = 0) -> Contact:
+        for found in await self._records.contacts([native], fresh_for=fresh_for):
+            return found
+        raise NotFound(HUBSPOT.title, f"there is no contact {native[:40]!r}")
+
+    def _check_consent(self, who: Contact, *, consents: bool) -> None:
         subscription = self._http.options["marketing_subscription"]
         if not who.emails:
             raise InvalidInput(HUBSPOT.title, "this contact has no e-mail address that consent could be for")
-        configured = is_id(subscription)
-        if consents and not configured:
+        if subscription and not is_id(subscription):
+            raise InvalidInput(
+                HUBSPOT.title,
+                f"{subscription[:40]!r}, which is configured as what marketing sends, is no id of a subscription type",
+                hint=_SET_SUBSCRIPTION,
+            )
+        if consents and not subscription:
             raise InvalidInput(
                 HUBSPOT.title,
                 "which subscription type marketing sends is not configured, so nobody can be subscribed to it",
-                hint="Set BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION to its id",
+                hint=_SET_SUBSCRIPTION,
             )
+
+    async def _consent(self, who: Contact, *, consents: bool, reason: str) -> None:
+        subscription = self._http.options["marketing_subscription"]
         statuses = CONSENT + path("statuses", who.emails[0])
         await self._http.write(
             "consent.set",
-            statuses if configured else f"{statuses}/unsubscribe-all",
-            params=None if configured else {"channel": "EMAIL"},
-            json=_subscription(int(subscription), reason, consents=consents) if configured else None,
+            statuses if subscription else f"{statuses}/unsubscribe-all",
+            params=None if subscription else {"channel": "EMAIL"},
+            json=_subscription(int(subscription), reason, consents=consents) if subscription else None,
             into=_done,
             twice="harmless",
             touches=("contacts", f"contact:{who.ref.native}"),
         )
+
+
+_SET_SUBSCRIPTION = "Set BACKOFFICE_HUBSPOT_MARKETING_SUBSCRIPTION to its id"
 
 
 def _subscription(subscription: int, reason: str, *, consents: bool) -> dict[str, Any]:

@@ -42,6 +42,8 @@ _FIRST_THREAD = 8_000_001
 EMAIL_CHANNEL, MAILBOX = "1002", "5501"
 _INBOX = "801"
 _MAILBOX_ADDRESS = "support@northwind.example"
+LONGEST = 4_000
+"""Characters that are given of a message. The whole of a longer one is its original content."""
 
 
 class Inbox:
@@ -54,6 +56,7 @@ class Inbox:
         yield Route(f"{THREADS}/{{id}}", self.one_thread, methods=["GET"])
         yield Route(f"{THREADS}/{{id}}/messages", self.messages, methods=["GET"])
         yield Route(f"{THREADS}/{{id}}/messages", self.send, methods=["POST"])
+        yield Route(f"{THREADS}/{{id}}/messages/{{message}}/original-content", self.original, methods=["GET"])
 
     async def threads(self, request: Request) -> Response:
         asked = dict(request.query_params)
@@ -78,7 +81,14 @@ class Inbox:
         if asked.get("sort", "-createdAt") == "-createdAt":
             said.reverse()
         rows, following = page(said, whole(asked, "after", 0), whole(asked, "limit", 100))
-        return JSONResponse({"results": rows, **following})
+        return JSONResponse({"results": [_cut(row) for row in rows], **following})
+
+    async def original(self, request: Request) -> Response:
+        said = self._said(self._asked(request))
+        for row in said:
+            if row["id"] == request.path_params["message"]:
+                return JSONResponse({"text": row["text"], "richText": row["richText"]})
+        raise not_found()
 
     async def send(self, request: Request) -> Response:
         ticket, wanted = self._asked(request), await body(request)
@@ -93,7 +103,7 @@ class Inbox:
         if message["type"] == "MESSAGE":
             self._log(ticket, message)
         self._portal.change("tickets", FIRST_TICKET + ticket.number, {})
-        return JSONResponse(message, 201)
+        return JSONResponse(_cut(message), 201)
 
     def _log(self, ticket: Ticket, message: Record) -> None:
         """What is sent is an e-mail in the CRM as well."""
@@ -238,6 +248,13 @@ class Inbox:
         if not actor.startswith("A-") or not 0 <= place < len(self._portal.company.agents):
             raise Refused(f"{actor[:40]} is not an agent who can send messages", "senderActorId")
         return self._portal.company.agents[place]
+
+
+def _cut(message: Record) -> Record:
+    if message["type"] != "MESSAGE" or max(len(message["text"]), len(message["richText"])) <= LONGEST:
+        return message
+    given = {name: message[name][:LONGEST] for name in ("text", "richText")}
+    return {**message, **given, "truncationStatus": "TRUNCATED"}
 
 
 def _thread_of(ticket: Ticket) -> int:

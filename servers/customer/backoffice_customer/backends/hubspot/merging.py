@@ -1,18 +1,20 @@
 """One order over several kinds of records, a page at a time.
 
 The cursor holds each kind's place: its own cursor, and how many rows from there were given. What is left out has ended.
+It is opaque text (base64url): bare JSON would reach us as an object when it comes back as an argument of a tool.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Generic
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.paging import Chunk, Fetch, ItemT
@@ -20,6 +22,8 @@ from backoffice_shared.paging import Chunk, Fetch, ItemT
 _Place = tuple[str | None, int]
 _PLACES = TypeAdapter(dict[str, _Place])
 _START: _Place = (None, 0)
+_LARGEST_PAGE = 200
+_LONGEST = 8_192  # characters of a cursor
 
 
 async def merged(
@@ -43,7 +47,7 @@ async def merged(
     totals = [feed.page.total for feed in open_feeds.values() if feed.page.total is not None]
     return Chunk(
         rows,
-        json.dumps(left, separators=(",", ":")) if left else None,
+        _written(left) if left else None,
         sum(totals) if len(totals) == len(feeds) and cursor is None else None,
         capped=any(feed.page.capped for feed in open_feeds.values()),
     )
@@ -77,11 +81,20 @@ class _Feed(Generic[ItemT]):
         return row
 
 
+def _written(places: Mapping[str, _Place]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(places, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
 def _read(cursor: str) -> dict[str, _Place]:
     try:
-        places = _PLACES.validate_json(cursor)
-    except ValidationError:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        places = _PLACES.validate_json(base64.b64decode(padded[:_LONGEST], altchars=b"-_", validate=True))
+    except ValueError:  # also what pydantic raises
         places = None
-    if places is None or any(given < 0 for _, given in places.values()):
-        raise InvalidInput("", "cursor: not a cursor of this server", hint="Leave it out to start from the beginning")
+    if places is None or any(not 0 <= given <= _LARGEST_PAGE for _, given in places.values()):
+        raise no_cursor()
     return places
+
+
+def no_cursor() -> InvalidInput:
+    return InvalidInput("", "cursor: not a cursor of this server", hint="Leave it out to start from the beginning")

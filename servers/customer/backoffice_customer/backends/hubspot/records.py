@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from backoffice_customer.backends.hubspot.access import ASSOCIATED, ASSOCIATIONS, HUBSPOT, OBJECTS, OWNERS
+from backoffice_customer.backends.hubspot.effects import then
+from backoffice_customer.backends.hubspot.merging import no_cursor
 from backoffice_customer.backends.hubspot.richtext import html_of, text_of
 from backoffice_customer.backends.hubspot.translation import Owners, contact, contact_properties, owners
 from backoffice_customer.models import Contact
@@ -99,8 +101,13 @@ class Records:
         tags: Iterable[str],
         query: str = "",
     ) -> Chunk[ItemT]:
-        """One page of a search, the greatest `by` first. The cursor is how many rows come before it."""
+        """One page of a search, the greatest `by` first. The cursor is how many rows come before it.
+
+        Raises:
+            InvalidInput: the cursor is none that was given out.
+        """
         given = {"query": query} if query else {}
+        start = _start(cursor)
         return await self._http.read(
             f"{kind}.search",
             f"{OBJECTS}/{kind}/search",
@@ -109,8 +116,8 @@ class Records:
                 properties=list(properties),
                 filterGroups=[{"filters": list(filters)}],
                 sorts=[{"propertyName": by, "direction": "DESCENDING"}],
-                after=cursor or "0",
-                limit=min(limit, SEARCH_CEILING - int(cursor or 0)),
+                after=str(start),
+                limit=min(limit, SEARCH_CEILING - start),
                 **given,
             ),
             into=partial(_page, each=each),
@@ -177,18 +184,18 @@ class Records:
         body: str,
         touches: Iterable[str],
         *,
-        before: Callable[[], None] | None = None,
+        before: Callable[[], Awaitable[str]] | None = None,
     ) -> Written[Made]:
         """Write a note on a record, once: an earlier one with the same text, of this call, is taken for it.
 
-        `before` may raise what speaks against a new one.
+        `before` comes before a new one: it may raise what speaks against it, and gives what it has changed itself, if
+        anything, in words.
         """
         html = html_of(body)
 
         async def write() -> Written[Made]:
-            if before is not None:
-                before()
-            return await self._http.write(
+            done = "" if before is None else await before()
+            posting = self._http.write(
                 "notes.create",
                 f"{OBJECTS}/notes",
                 json={
@@ -199,12 +206,13 @@ class Records:
                 twice="looked up",
                 touches=("notes", *touches),
             )
+            return await then(done, posting)
 
         async def look(since: datetime) -> Made | None:
-            ids = await self.associated(kind, native, "notes")
+            wanted, ids = text_of(html), await self.associated(kind, native, "notes")
             for row in await self.fresh("notes", ids, ["hs_note_body"]):
                 written = text_of(row["properties"].get("hs_note_body") or "")
-                if written == text_of(html) and datetime.fromisoformat(row["createdAt"]) >= since:
+                if written == wanted and datetime.fromisoformat(row["createdAt"]) >= since:
                     return made(row)
             return None
 
@@ -231,6 +239,14 @@ def condition(name: str, operator: str, value: str) -> dict[str, Any]:
 def among(name: str, values: Iterable[str]) -> dict[str, Any]:
     """`values` must not be none."""
     return {"propertyName": name, "operator": "IN", "values": list(values)}
+
+
+def _start(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not is_id(cursor) or int(cursor) >= SEARCH_CEILING:
+        raise no_cursor()
+    return int(cursor)
 
 
 def millis(at: datetime) -> str:

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import re
-from html import escape, unescape
-from html.parser import HTMLParser
+from html import escape
+
+from backoffice_customer.markup import BLOCKS, Node, document
+
+LONGEST = 65_536
+"""Characters that are read of a rich text: as many as HubSpot keeps of a note."""
 
 
-class _Text(HTMLParser):
-    """The text of rich text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.parts.append(data)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
-        if tag == "br":
-            self.parts.append("\n")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("p", "div", "li"):
-            self.parts.append("\n")
-
-
-def text_of(html: str, *, most: int | None = None) -> str:
-    """The text, a line for each of its paragraphs; with `most`, of so many characters at the beginning."""
+def text_of(html: str, *, most: int = LONGEST) -> str:
+    """What a reader sees, a line for each of its paragraphs; of so many characters at the beginning."""
     beginning = html[:most]
-    text = _parsed(beginning) if _is_markup(html) else unescape(beginning)
+    text = _seen(document(beginning if _is_markup(html) else beginning.replace("<", "&lt;")).root)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -49,11 +34,17 @@ def _is_markup(html: str) -> bool:
     return any(mark in html for mark in ("</", "/>", "<br>"))
 
 
-def _parsed(html: str) -> str:
-    parser = _Text()
-    try:
-        parser.feed(html)
-        parser.close()
-    except AssertionError:  # how the parser says that markup makes no sense
-        return html
-    return "".join(parser.parts)
+def _seen(root: Node) -> str:
+    """All text, with a line break at both ends of whatever stands on lines of its own."""
+    parts: list[str] = []
+    left: list[Node | str] = [root]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            parts.append(part)
+        elif part.tag == "br":
+            parts.append("\n")
+        else:
+            around = ["\n"] if part.tag in BLOCKS else []
+            left += [*around, *reversed(part.children), *around]
+    return "".join(parts)

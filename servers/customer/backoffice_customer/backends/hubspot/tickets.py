@@ -1,7 +1,8 @@
 """HubSpot's help desk in our words: tickets, what is said about them, changes and answers.
 
-A ticket's version is when it was last modified. HubSpot knows no conditional writes: a change that is meant for a
-version reads the ticket, compares, and writes.
+A ticket's version is when it was last modified, and the message that a reply would answer: whoever saw that version saw
+who the reply goes to. HubSpot knows no conditional writes: a change that is meant for a version reads the ticket,
+compares, and writes.
 
 Source: https://developers.hubspot.com/docs/api-reference/latest/crm/objects/tickets/guide
 """
@@ -15,7 +16,9 @@ from functools import partial
 from typing import Any
 
 from backoffice_customer.backends.hubspot import threads
-from backoffice_customer.backends.hubspot.access import HUBSPOT, OBJECTS, PIPELINES, THREADS
+from backoffice_customer.backends.hubspot.access import HUBSPOT, OBJECTS, PIPELINES
+from backoffice_customer.backends.hubspot.conversations import Conversations
+from backoffice_customer.backends.hubspot.effects import succeeded, then
 from backoffice_customer.backends.hubspot.merging import merged
 from backoffice_customer.backends.hubspot.records import (
     TICKET_TO_CONTACT,
@@ -31,10 +34,15 @@ from backoffice_customer.backends.hubspot.stages import Stages, stages
 from backoffice_customer.backends.hubspot.ticketwire import (
     NATIVE_PRIORITIES,
     TICKET,
+    changed,
+    changed_since,
     conditions,
     contact_ids,
+    is_version,
     row,
+    state,
     translated,
+    version,
     whole,
 )
 from backoffice_customer.backends.hubspot.translation import EMAIL, NOTE, Owners
@@ -51,9 +59,12 @@ from backoffice_shared.paging import Chunk, Fetch
 class HubSpotTickets:
     """Tickets: read, opened, changed, and answered in the conversations that they have."""
 
+    closes = False
+
     def __init__(self, http: BackendClient) -> None:
         self._http = http
         self._records = Records(http)
+        self._conversations = Conversations(http)
 
     # ----------------------------------------------------------------------------------------------------- reading
 
@@ -86,10 +97,21 @@ class HubSpotTickets:
         return await self._records.count("tickets", mine)
 
     async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
-        wire, known, owners = await asyncio.gather(self._ticket(native), self._stages(), self._records.owners())
-        found = translated(wire, known, owners)
-        for who in await self._records.contacts(contact_ids(wire)[:1]):
-            email = who.emails[0] if who.emails else None
+        """The requester is who a reply would go to: in a conversation, the last who wrote there, whether or not the
+        ticket is associated with them. Where nobody can be answered, it is the first associated contact. All that is
+        said of the requester is said of one person: there is no `customer_id` where no contact has their address.
+        """
+        wire = await self._ticket(native)
+        known, owners, writer = await asyncio.gather(
+            self._stages(), self._records.owners(), self._conversations.writer(native)
+        )
+        found = translated(wire, known, owners, writer)
+        if writer is None:
+            whose = await self._records.contacts(contact_ids(wire)[:1])
+        else:
+            whose = await self._records.contacts([writer.email], by="email")
+        for who in whose:
+            email = found.email or next(iter(who.emails), None)
             requester = {"customer_id": str(who.ref), "requester": who.name, "email": email}
             found = found.model_copy(update=requester)
         if comments is None:
@@ -133,11 +155,11 @@ class HubSpotTickets:
 
     async def _comments(self, native: str, wire: Any, page: CommentPage, owners: Owners) -> tuple[Page, list[Comment]]:
         """Where the ticket has a conversation, its messages are taken, and not the e-mails that they also are."""
-        said = await self._threads(native)
+        said = await self._conversations.of(native)
         told = {"owners": owners, "max_chars": page.max_chars}
         feeds: dict[str, Fetch[Comment]] = {
             "note": partial(self._about, native, "notes", NOTE, partial(threads.note, **told)),
-            **{thread.id: partial(self._messages, native, thread.id, told) for thread in said},
+            **{thread.id: partial(self._conversations.comments, native, thread.id, told) for thread in said},
         }
         if not said:
             feeds["email"] = partial(self._about, native, "emails", EMAIL, partial(threads.email, **told))
@@ -160,28 +182,6 @@ class HubSpotTickets:
             tags=(f"ticket:{native}",),
         )
 
-    async def _threads(self, native: str, *, fresh_for: float = 15) -> list[threads.Thread]:
-        return await self._http.read(
-            "threads.list",
-            THREADS,
-            params={"associatedTicketId": native},
-            into=threads.threads,
-            fresh_for=fresh_for,
-            tags=(f"ticket:{native}",),
-        )
-
-    async def _messages(
-        self, native: str, thread: str, told: Mapping[str, Any], cursor: str | None, limit: int
-    ) -> Chunk[Comment]:
-        return await self._http.read(
-            "threads.messages",
-            THREADS + path(thread, "messages"),
-            params={"limit": limit, "sort": "-createdAt", **({} if cursor is None else {"after": cursor})},
-            into=partial(threads.messages, **told),
-            fresh_for=15,
-            tags=(f"ticket:{native}",),
-        )
-
     # ----------------------------------------------------------------------------------------------------- writing
 
     async def create_ticket(self, draft: TicketDraft, key: str) -> CreatedTicket:
@@ -190,6 +190,7 @@ class HubSpotTickets:
 
         Raises:
             InvalidInput: the customer is to be told, or there are to be tags: neither can be done here.
+            OutcomeUnknown: also when they became a contact, and the ticket then failed.
         """
         if draft.public:
             raise InvalidInput(
@@ -198,7 +199,7 @@ class HubSpotTickets:
         if draft.tags:
             raise InvalidInput(HUBSPOT.title, _NO_TAGS)
         start = (await self._stages()).first(self._http.options["ticket_pipeline"])
-        contact = draft.requester or await self._contact(draft)
+        contact, done = (draft.requester, "") if draft.requester else await self._contact(draft)
         properties = {
             "subject": draft.subject,
             "content": draft.body,
@@ -208,7 +209,7 @@ class HubSpotTickets:
         }
 
         async def write() -> Written[Made]:
-            return await self._http.write(
+            opening = self._http.write(
                 "tickets.create",
                 f"{OBJECTS}/tickets",
                 json={"properties": properties, "associations": [associated_with(contact, TICKET_TO_CONTACT)]},
@@ -216,6 +217,7 @@ class HubSpotTickets:
                 twice="looked up",
                 touches=("tickets", f"contact:{contact}"),
             )
+            return await then(done, opening)
 
         async def look(since: datetime) -> Made | None:
             ids = await self._records.associated("contacts", contact, "tickets")
@@ -243,78 +245,81 @@ class HubSpotTickets:
         """The values first, which may be set twice; then the note, once, as `HubSpot.add_note` does it.
 
         Somebody else's change between reading and writing is not noticed.
+
+        Raises:
+            OutcomeUnknown: also when the values were set and the note failed, or the ticket could not be read after it.
         """
         if change.add_tags or change.remove_tags:
             raise InvalidInput(HUBSPOT.title, _NO_TAGS)
-        before = await self._ticket(native, fresh_for=0)
+        before, known = await asyncio.gather(self._ticket(native, fresh_for=0), self._stages())
         values = await self._values(before, change)
-        unchanged = partial(_check_version, before, change.version, values)
-        if values or change.note is None:
-            unchanged()
-        if values:
-            await self._set(native, values)
+        seen = partial(state, known=known, seen=change.version)
+
+        async def set_values() -> str:
+            _check_version(before, change.version, values)
+            if values:
+                await self._set(before, values)
+            return "the values were set" if values else ""
+
         if change.note is not None:
-            touches = (f"ticket:{native}", "tickets")
-            await self._records.add_note("tickets", native, change.note, touches, before=None if values else unchanged)
-        return await self._state(native)
+            await self._records.add_note("tickets", native, change.note, _touched(before), before=set_values)
+            return seen(await then("the note was written", self._ticket(native, fresh_for=0)))
+        _check_version(before, change.version, values)
+        return seen(await self._set(before, values) if values else before)
 
     async def reply(self, native: str, reply: Reply, key: str) -> Written[Sent]:  # noqa: ARG002 - HubSpot keeps none
-        """In the ticket's newest conversation, to whoever wrote there last.
+        """In the ticket's newest conversation, to the address that `ticket` gave with this version, and to no other.
 
-        Once: a message with the same words that this call may have sent is taken for it. The status is set before the
-        message is sent, and nothing is asked after it: what fails then would look as if the customer had nothing.
+        Once: a message with the same words that this call may have sent is taken for it. The status is set after it was
+        sent. Where that fails, `Sent.status` is None, and the message is sent all the same. Where a repeated call finds
+        its message, and somebody has written since, the status stays as it is; `Sent.status` is what it is then.
 
         Raises:
-            Conflict: the ticket has no conversation, or was changed since `reply.version`.
+            Conflict: the ticket has no conversation, or nobody wrote there who can be answered at an e-mail address; or
+                the ticket was changed, or written in, since `reply.version`.
         """
+        _check(native)
         before, said, known = await asyncio.gather(
-            self._ticket(native, fresh_for=0), self._threads(native, fresh_for=0), self._stages()
+            self._ticket(native, fresh_for=0), self._conversations.of(native, fresh_for=0), self._stages()
         )
-        if not said:
-            raise Conflict(
-                HUBSPOT.title, f"ticket {native} has no conversation that could be answered in", hint="Write an e-mail"
-            )
         values = await self._values(before, TicketChange(status=reply.status_after))
-        status = known.status(values.get("hs_pipeline_stage", before["properties"].get("hs_pipeline_stage")))
+        status = known.status(before["properties"].get("hs_pipeline_stage"))
 
-        async def write() -> Written[Sent]:
-            _check_version(before, reply.version, values)
-            message = threads.answer(said[0], await self._said(said[0]), reply.body, self._http.options["reply_as"])
-            if values:
-                await self._set(native, values)
-            return await self._http.write(
-                "threads.send",
-                THREADS + path(said[0].id, "messages"),
-                json=message,
-                into=threads.sent,
-                twice="looked up",
-                touches=(f"ticket:{native}", "tickets"),
-            )
+        async def write() -> Written[threads.Answer]:
+            if not said:
+                raise Conflict(
+                    HUBSPOT.title,
+                    f"ticket {native} has no conversation that could be answered in",
+                    hint="Write an e-mail",
+                )
+            newest = await self._conversations.said(native, said[0])
+            writer = threads.writer(newest)
+            if writer is None:
+                raise Conflict(
+                    HUBSPOT.title, "nobody who could be answered at an e-mail address has written in this ticket"
+                )
+            if version(before, writer) != reply.version:
+                raise changed_since(before, reply.version)
+            message = threads.answer(said[0], newest, writer, reply.body, self._http.options["reply_as"])
+            return await self._conversations.send(said[0], message, _touched(before, "emails"))
 
-        async def look(since: datetime) -> Sent | None:
-            for thread in said:
-                for message in await self._said(thread):
-                    if threads.is_answer(message, reply.body, since):
-                        return threads.sent(message)
-            return None
+        async def look(since: datetime) -> threads.Answer | None:
+            return await self._conversations.sent(native, said, reply.body, since)
 
         written = await once(HUBSPOT.title, write, look)
-        return Written(written.value.model_copy(update={"status": status}), written.replayed)
+        sent = written.value.sent.model_copy(update={"status": status})
+        if values and written.value.is_last:
+            is_set = await succeeded(self._set(before, values))
+            sent = sent.model_copy(update={"status": reply.status_after if is_set else None})
+        return Written(sent, written.replayed)
 
-    async def _said(self, thread: threads.Thread) -> list[Any]:
-        """The newest messages of a thread, as they are now."""
-        return await self._http.read(
-            "threads.messages",
-            THREADS + path(thread.id, "messages"),
-            params={"limit": 100, "sort": "-createdAt"},
-            into=threads.conversation,
-        )
-
-    async def _contact(self, draft: TicketDraft) -> str:
-        """Whoever has this address; made when there is nobody yet. Two makers make one: addresses are unique."""
+    async def _contact(self, draft: TicketDraft) -> tuple[str, str]:
+        """Whoever has this address; made when there is nobody yet, and then with words for that. Two makers make one:
+        addresses are unique.
+        """
         known = await self._records.contacts([draft.email.lower()], by="email", fresh_for=0)
         if known:
-            return known[0].ref.native
+            return known[0].ref.native, ""
         first, _, last = draft.name.partition(" ")
         values = {"email": draft.email.lower(), "firstname": first, "lastname": last}
         upserted = await self._http.write(
@@ -325,7 +330,7 @@ class HubSpotTickets:
             twice="harmless",
             touches=("contacts",),
         )
-        return upserted.value
+        return upserted.value, "the customer was made a contact"
 
     async def _values(self, before: Any, change: TicketChange) -> dict[str, str]:
         """The properties that the change sets."""
@@ -344,24 +349,18 @@ class HubSpotTickets:
             values["hubspot_owner_id"] = owner
         return values
 
-    async def _set(self, native: str, values: Mapping[str, str]) -> None:
-        await self._http.write(
+    async def _set(self, before: Any, values: Mapping[str, str]) -> Any:
+        """The ticket as it is then, as far as HubSpot gives it."""
+        written = await self._http.write(
             "tickets.update",
-            OBJECTS + path("tickets", native),
+            OBJECTS + path("tickets", before["id"]),
             method="PATCH",
             json={"properties": values},
-            into=lambda _wire: None,
+            into=partial(changed, before=before),
             twice="harmless",
-            touches=(f"ticket:{native}", "tickets"),
+            touches=_touched(before),
         )
-
-    async def _state(self, native: str) -> TicketState:
-        wire, known = await asyncio.gather(self._ticket(native, fresh_for=0), self._stages())
-        return TicketState(
-            ticket_id=str(Ref(HUBSPOT.name, "ticket", native)),
-            status=known.status(wire["properties"].get("hs_pipeline_stage")),
-            version=wire["properties"]["hs_lastmodifieddate"],
-        )
+        return written.value
 
 
 _NO_TAGS = "its tickets have no tags"
@@ -372,18 +371,19 @@ def _check(native: str) -> None:
         raise NotFound(HUBSPOT.title, f"there is no ticket {native[:40]!r}")
 
 
-def _check_version(wire: Any, version: str | None, values: Mapping[str, str]) -> None:
+def _touched(wire: Any, *more: str) -> tuple[str, ...]:
+    """The tags of what tells of this ticket."""
+    return (f"ticket:{wire['id']}", "tickets", *(f"contact:{native}" for native in contact_ids(wire)), *more)
+
+
+def _check_version(wire: Any, wanted: str | None, values: Mapping[str, str]) -> None:
     """Whether the ticket is as it was. What an earlier attempt of this call may have set is no change by others."""
     now = wire["properties"]
-    if version is None or now["hs_lastmodifieddate"] == version:
+    if wanted is None or is_version(wire, wanted):
         return
     as_wanted = bool(values) and all((now.get(name) or "") == value for name, value in values.items())
     if uncertain_since() is None or not as_wanted:
-        raise Conflict(
-            HUBSPOT.title,
-            f"ticket {wire['id']} was changed since version {version}",
-            hint="Read it again, and decide anew",
-        )
+        raise changed_since(wire, wanted)
 
 
 async def _description(wire: Any, max_chars: int, cursor: str | None, limit: int) -> Chunk[Comment]:  # noqa: ARG001

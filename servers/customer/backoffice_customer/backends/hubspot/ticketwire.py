@@ -8,9 +8,11 @@ from typing import Any
 from backoffice_customer.backends.hubspot.access import HUBSPOT
 from backoffice_customer.backends.hubspot.records import among, condition, millis
 from backoffice_customer.backends.hubspot.stages import Stages
+from backoffice_customer.backends.hubspot.threads import Writer
 from backoffice_customer.backends.hubspot.translation import Owners
-from backoffice_customer.models import Priority, Ref, Ticket, TicketRow
+from backoffice_customer.models import Priority, Ref, Ticket, TicketRow, TicketState
 from backoffice_customer.ports import TicketQuery
+from backoffice_shared.errors import Conflict
 
 TICKET = (
     "subject",
@@ -75,7 +77,8 @@ def row(wire: Any, *, known: Stages, owners: Owners) -> TicketRow:
     )
 
 
-def translated(wire: Any, known: Stages, owners: Owners) -> Ticket:
+def translated(wire: Any, known: Stages, owners: Owners, writer: Writer | None) -> Ticket:
+    """`writer` is who a reply would go to."""
     properties = wire["properties"]
     channel: str | None = properties.get("source_type")
     return Ticket(
@@ -84,11 +87,53 @@ def translated(wire: Any, known: Stages, owners: Owners) -> Ticket:
         status=known.status(properties.get("hs_pipeline_stage")),
         priority=_PRIORITIES.get(properties.get("hs_ticket_priority") or ""),
         channel=channel.lower() if channel else None,
+        requester=None if writer is None else writer.name,
+        email=None if writer is None else writer.email,
         assignee=owners.name(properties.get("hubspot_owner_id")),
         created_at=properties["createdate"],
         updated_at=properties["hs_lastmodifieddate"],
-        version=properties["hs_lastmodifieddate"],
+        version=version(wire, writer),
         url=wire.get("url"),
+    )
+
+
+def state(wire: Any, *, known: Stages, seen: str | None) -> TicketState:
+    """After a change of ours, by whoever saw the version `seen`: who a reply would go to is as they know it."""
+    _, mark, message = (seen or "").partition(_WITH)
+    return TicketState(
+        ticket_id=str(Ref(HUBSPOT.name, "ticket", wire["id"])),
+        status=known.status(wire["properties"].get("hs_pipeline_stage")),
+        version=version(wire, None) + mark + message,
+    )
+
+
+def changed(wire: Any, *, before: Any) -> Any:
+    """A ticket after a change: HubSpot's answer to that need not name what was not changed."""
+    properties = {"hs_lastmodifieddate": wire["updatedAt"], **wire["properties"]}
+    return whole({**before, "properties": {**before["properties"], **properties}})
+
+
+# ----------------------------------------------------------------------------------------------------- versions
+
+_WITH = "/"
+
+
+def version(wire: Any, writer: Writer | None) -> str:
+    """With the message that a reply would answer, where there is one."""
+    modified: str = wire["properties"]["hs_lastmodifieddate"]
+    return modified if writer is None else f"{modified}{_WITH}{writer.message['id']}"
+
+
+def is_version(wire: Any, wanted: str) -> bool:
+    """Whether the ticket was not modified since. Who would be answered is no matter."""
+    return wanted.partition(_WITH)[0] == version(wire, None)
+
+
+def changed_since(wire: Any, wanted: str) -> Conflict:
+    return Conflict(
+        HUBSPOT.title,
+        f"ticket {wire['id']} was changed since version {wanted[:80]}",
+        hint="Read it again, and decide anew",
     )
 
 

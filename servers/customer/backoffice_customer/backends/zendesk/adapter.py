@@ -49,6 +49,7 @@ class Zendesk:
     kind = "user"
     event_kinds: frozenset[EventKind] = frozenset({"ticket"})
     preference_fields: frozenset[PreferenceField] = frozenset({"language"})
+    closes = True
 
     def __init__(self, http: BackendClient) -> None:
         self._http = http
