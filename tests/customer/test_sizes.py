@@ -10,7 +10,7 @@ from bpe_openai import get_encoding  # pyright: ignore[reportMissingTypeStubs, r
 from tests.customer.office import Office, office, said
 
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
-from backoffice_shared.jsonvalues import compact
+from backoffice_shared.jsonvalues import compact, obj
 from backoffice_shared.mcp.bounded import longest, weight
 from backoffice_shared.sandbox.company import KEY_ACCOUNT
 from backoffice_shared.sandbox.frame import InProcess
@@ -55,7 +55,7 @@ async def test_a_result_is_at_most_1500_tokens_by_default(tool: str, arguments: 
 async def test_a_page_of_ten_rows_is_at_most_1100_tokens(tool: str, arguments: dict[str, Any]):
     async with office() as at:
         result = await at.call(tool, **arguments)
-        assert len((result.structured_content or {})["items"]) in (9, 10)
+        assert len(obj(result.structured_content)["items"]) in (9, 10)
         assert tokens(said(result)) <= 1100
 
 
@@ -117,7 +117,7 @@ async def test_fifty_long_comments_are_all_there_each_shorter():
         asked = {"ticket_id": f"zendesk:ticket:{number}", "comment_limit": 50, "max_chars": 8000}
         result = await at.call("get_ticket", **asked)
         assert tokens(said(result)) <= 6_000
-        comments: list[dict[str, Any]] = (result.structured_content or {})["comments"]
+        comments: list[dict[str, Any]] = obj(result.structured_content)["comments"]
         assert len(comments) == 26
         assert {comment["truncated"] for comment in comments} == {True}
         assert len({len(comment["text"]) for comment in comments}) == 1

@@ -11,7 +11,7 @@ from tests.customer.office import Office, office
 from backoffice_customer.backends.email.postoffice import SUPPORT
 from backoffice_customer.backends.email.sandbox import MailSandbox
 from backoffice_shared.sandbox.company import Person, order_name
-from backoffice_shared.sandbox.frame import Faults
+from backoffice_shared.sandbox.frame import Fault, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,8 @@ async def the_case(at: Office, *, lost_after: int | None = None) -> int:
     mails = mailbox(at)
     mails.requests.clear()
     if lost_after is not None:
-        mails.faults = Faults(plan=[*["ok"] * lost_after, "drop_after_commit"])
+        before: list[Fault] = ["ok"] * lost_after
+        mails.faults = Faults(plan=[*before, "drop_after_commit"])
     sent = await at.ask("reply_to_customer", **reply, plan_token=shown["plan_token"])
     handed_over = [entry.method for entry in mails.requests].index("SMTP")
     again = await at.ask("reply_to_customer", **reply, plan_token=shown["plan_token"])

@@ -10,6 +10,7 @@ from tests.customer.office import Office, office, said
 from tests.customer.test_sizes import tokens
 from tests.shared.mcp.till import caller
 
+from backoffice_shared.jsonvalues import obj
 from backoffice_shared.principal import acting
 from backoffice_shared.sandbox.frame import Faults
 
@@ -138,7 +139,7 @@ async def test_fifty_tickets_are_closed_with_one_plan():
         close = {"ticket_ids": mine[:50], "status": "closed", "idempotency_key": "fifty-at-once"}
         planned = await at.call("update_tickets", **close)
         assert tokens(said(planned)) <= 6_000
-        plan = (planned.structured_content or {})["plan_token"]
+        plan = obj(planned.structured_content)["plan_token"]
         closed = await at.ask("update_tickets", **close, plan_token=plan)
         assert {row["status"] for row in closed["results"]} == {"updated"}
         assert len(closed["results"]) == 50
