@@ -6,10 +6,11 @@ import asyncio
 import imaplib
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
@@ -417,6 +418,42 @@ async def test_a_message_without_an_id_is_a_ticket_of_its_own(rig: Rig) -> None:
     assert (ticket.subject, ticket.email, [c.text for c in ticket.comments]) == ("no id", "x@y.example", ["hello"])
     with pytest.raises(NotFound):
         await rig.ticket(native.replace("uid.", "uid.9"))
+
+
+async def test_a_message_with_thousands_of_parts_hides_no_other(rig: Rig) -> None:
+    await rig.receive(b"From: x@y.example\r\nSubject: q\r\nMessage-ID: <q@y.example>\r\n\r\nhello\r\n")
+    head = b"From: e@y.example\r\nMessage-ID: <e@y.example>\r\nReferences: <q@y.example>\r\nMIME-Version: 1.0\r\n"
+    parts = b"--b\r\nContent-Type: text/x; name=" + b"n" * 100 + b"\r\n\r\nx\r\n"
+    await rig.receive(head + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + parts * 9_000 + b"--b--\r\n")
+    assert (await rig.row()).ticket_id == "email:ticket:q@y.example"
+    newest, first = (await rig.ticket("q@y.example")).comments
+    assert (first.text, newest.id, newest.truncated) == ("hello", "e@y.example", True)
+
+
+async def test_the_one_who_began_a_thread_is_answered_however_long_it_grows(rig: Rig) -> None:
+    await rig.receive(b"From: x@y.example\r\nSubject: q\r\nMessage-ID: <q@y.example>\r\n\r\nzebra\r\n")
+
+    def flood() -> None:
+        with rig.mailbox() as box:
+            box.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each waits a moment for the next
+            for n in range(520):
+                head = f"From: e@y.example\r\nMessage-ID: <{n}@y.example>\r\nReferences: <q@y.example>"
+                box.append("INBOX", "", "", f"{head}\r\n\r\n{n}\r\n".encode())
+
+    await asyncio.to_thread(flood)
+    await rig.clock.sleep(3_600)
+    ticket = await rig.ticket("q@y.example")
+    assert (ticket.email, ticket.comments[0].text) == ("x@y.example", "519")
+    found = await rig.email.search_tickets(TicketQuery(text="zebra 519", emails=("x@y.example",)), None, 5)
+    assert [row.ticket_id for row in found.items] == ["email:ticket:q@y.example"]
+
+
+async def test_a_key_that_was_used_for_one_message_sends_no_other(rig: Rig) -> None:
+    mail = Mail("ada@engine.example", "Ada", "Hello", "One")
+    await rig.email.send(mail, KEY)
+    assert (await rig.email.send(mail, KEY)).replayed is True
+    with pytest.raises(Conflict, match="another message"):
+        await rig.email.send(replace(mail, body="Two"), KEY)
 
 
 async def test_a_wrong_password_is_refused_with_the_servers_sentence(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -671,12 +672,27 @@ def test_nothing_that_a_message_holds_breaks_its_reader(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["<", "<!--", "<a ", "<a '", "</", "<script>", "&", "&#", "<![CDATA[", "> ", "-", "\n"]
+    "piece",
+    ["<", "<!--", "<a ", "<a '", "</", "<script>", "&", "&#", "<![CDATA[", "> ", "-", "\n", "- ", "-" * 40 + " "],
 )
 def test_a_hostile_page_is_read_once_not_over_and_over(piece: str) -> None:
     """A quarter of a megabyte of what makes some parsers look back again and again. A test has a minute."""
     for kind in ("text/html", "text/plain"):
         unquoted(body((piece * (256 * 1024 // len(piece))).encode(), Part("1", kind, "7bit", 1)))
+    unquoted("---" + piece * (256 * 1024 // len(piece)))
+    unquoted("---" + " " * 256 * 1024 + piece)
+
+
+@pytest.mark.parametrize("charset", ["idna", "punycode", "unicode_escape", "undefined", "utf-7", "hz"])
+def test_a_charset_that_takes_for_ever_is_none(charset: str) -> None:
+    body(b"a-b" * 100_000, Part("1", "text/plain", "7bit", 1, charset=charset))
+    assert text(f"=?{charset}?q?abc-def?=")
+
+
+@pytest.mark.parametrize("piece", ["[", "[ ", "a[", "] [", "a ", " ", "()", '"a"', '"', "\\", "a", "{1}"])
+def test_a_hostile_line_is_read_once_not_over_and_over(piece: str) -> None:
+    with contextlib.suppress(ValueError):
+        read([(piece * (1_000_000 // len(piece))).encode()])
 
 
 @pytest.mark.parametrize("piece", ["(", "<", "@", '"', ",", "a@b,", "=?utf-8?q?x?= ", "=?", "[", "<a@b>", "\r\n "])
@@ -701,6 +717,7 @@ def test_a_composed_message_has_the_headers_it_should_have_and_no_others(subject
         "In-Reply-To",
         "References",
         "X-Backoffice-Attempt",
+        "X-Backoffice-Digest",
         "MIME-Version",
         "Content-Type",
         "Content-Transfer-Encoding",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -437,6 +438,19 @@ async def test_a_meeting_and_an_email_of_somebody_elses_case_are_in_the_history(
     assert ("meeting", "Fair", None, crm.company.agents[0].name, None) in told
 
 
+async def test_a_draft_of_an_answer_is_neither_in_the_thread_nor_in_the_history(crm: Crm) -> None:
+    drafts = await crm.rows("ParentId, ToAddress, TextBody", "EmailMessage", "Status = '5'")
+    native = drafts[0]["ParentId"]
+    [case] = await crm.rows("ContactId", "Case", f"Id = '{native}'")
+    ticket = await crm.desk.ticket(native, CommentPage(limit=50))
+    assert drafts[0]["TextBody"] not in [comment.text for comment in ticket.comments]
+    person = Contact(ref=Ref("salesforce", "contact", case["ContactId"]), name="")
+    events = await crm.all_events([person], 50, frozenset({"email"}))
+    assert not [event for event in events if event.direction == "out"]
+    await crm.raw("POST", "sobjects/EmailMessage", {"ParentId": native, "TextBody": "Not yet", "Status": "5"})
+    assert (await crm.desk.ticket(native, None)).version == ticket.version
+
+
 async def test_only_the_kinds_asked_for_are_asked_about(crm: Crm) -> None:
     await crm.people.events([contact(2)], frozenset({"meeting", "ticket"}), Span(), None, 5)
     [request] = crm.wire.sent
@@ -514,6 +528,15 @@ async def test_what_the_caller_may_not_see_is_no_empty_history() -> None:
 async def test_a_cursor_that_is_none_is_refused(crm: Crm) -> None:
     with pytest.raises(InvalidInput, match="cursor"):
         await crm.people.events([contact(2)], ALL, Span(), "3", 5)
+
+
+@pytest.mark.parametrize("at", ["2026-11-01T00:00:00Z) OR (Id != null", "2026-11-01T00:00:00Z ", "null", ""])
+async def test_nothing_of_a_cursor_becomes_part_of_a_query_but_a_time_and_a_number(crm: Crm, at: str) -> None:
+    native = case_id(the_case(crm.company))
+    forged = json.dumps({"CaseComment": [at, 0]})
+    for cursor in (forged, urlsafe_b64encode(forged.encode()).decode()):
+        with pytest.raises(InvalidInput, match="cursor: not a cursor of this server"):
+            await crm.desk.ticket(native, CommentPage(cursor=cursor))
 
 
 # ------------------------------------------------------------------------------------------------------ reading cases
@@ -627,6 +650,15 @@ async def test_open_cases_are_counted(crm: Crm) -> None:
     for case in crm.company.cases[:10]:
         mine = [c for c in crm.company.cases if c.person == case.person and status_of(c) != "solved"]
         assert await crm.desk.count_open_tickets(contact(case.person)) == len(mine)
+
+
+async def test_the_cases_that_are_counted_are_those_that_are_found(crm: Crm) -> None:
+    who = Contact(ref=Ref("salesforce", "contact", contact_id(2)), name="Q", emails=["q@x.example"])
+    asked = TicketQuery(emails=("q@x.example",), requesters=(contact_id(2),), statuses=("new", "open", "on_hold"))
+    before = len(await crm.all_rows(asked, 50))
+    await crm.desk.create_ticket(replace(DRAFT, requester=None, name="Q", email="q@x.example"), KEY)
+    assert await crm.desk.count_open_tickets(who) == len(await crm.all_rows(asked, 50)) == before + 1
+    assert await crm.desk.count_open_tickets(Contact(ref=Ref("hubspot", "contact", "1"), name="nobody")) == 0
 
 
 async def test_a_case_is_told_in_our_words(crm: Crm) -> None:
@@ -795,6 +827,24 @@ async def test_a_ticket_whose_answer_is_lost_is_found_again(crm: Crm) -> None:
     assert (await crm.raw("GET", "query", q="SELECT COUNT() FROM Case"))["totalSize"] == len(crm.company.cases) + 1
 
 
+@pytest.mark.parametrize(
+    "subject", ["No\u00a0break", "A family: 👨\u200d👩\u200d👧", "Soft\u00adhyphen", " two  spaces "]
+)
+@pytest.mark.parametrize(
+    "whose", [{}, {"requester": None, "name": "Q", "email": "q\u200d@x.example"}], ids=["contact", "nobody"]
+)
+async def test_a_ticket_is_found_again_whatever_its_subject_is_made_of(
+    crm: Crm, subject: str, whose: dict[str, Any]
+) -> None:
+    draft = replace(DRAFT, subject=subject, **whose)
+    crm.faulty(*["ok"] * bool(whose), "drop_after_commit")
+    await crm.desk.create_ticket(draft, KEY)
+    with attempting(datetime.now(UTC) - timedelta(seconds=90)):
+        assert (await crm.desk.create_ticket(draft, KEY)).replayed is True
+        assert (await crm.desk.create_ticket(replace(draft, subject="Another"), KEY)).replayed is False
+    assert (await crm.raw("GET", "query", q="SELECT COUNT() FROM Case"))["totalSize"] == len(crm.company.cases) + 2
+
+
 async def test_a_ticket_that_may_or_may_not_be_there_is_not_opened_again(crm: Crm) -> None:
     crm.faulty("reset")
     with pytest.raises(OutcomeUnknown):
@@ -917,6 +967,20 @@ async def test_a_change_that_nobody_saw_arrive_is_not_said_to_be_made(crm: Crm) 
         await crm.desk.update_ticket(case, TicketChange(status="solved", note="Done."), KEY)
     crm.faulty("ok", "reset")
     assert (await crm.desk.update_ticket(case, TicketChange(status="solved"), KEY)).status == "solved"
+
+
+async def test_a_note_that_was_added_is_not_added_again_because_the_case_was_changed_since(crm: Crm) -> None:
+    case = case_id(the_case(crm.company))
+    before = await said_in(crm, case)
+    change = TicketChange(status="solved", note="Done.")
+    crm.faulty("ok", "drop_after_commit", "reset", "reset", "reset", "reset")
+    with pytest.raises(OutcomeUnknown):
+        await crm.desk.update_ticket(case, change, KEY)
+    crm.faulty()
+    await crm.raw("PATCH", f"sobjects/Case/{case}", {"Status": "Working"})
+    with attempting(datetime.now(UTC) - timedelta(seconds=90)):
+        assert (await crm.desk.update_ticket(case, change, KEY)).status == "open"
+    assert await said_in(crm, case) == [{"CommentBody": "Done.", "IsPublished": False}, *before]
 
 
 async def test_a_change_is_known_for_the_earlier_attempts(crm: Crm) -> None:
@@ -1076,6 +1140,16 @@ async def test_a_note_whose_answer_is_lost_was_written_once(crm: Crm) -> None:
         await crm.people.add_note(contact(2), NoteDraft("Something else."), KEY)
 
 
+async def test_a_note_about_one_case_is_not_taken_for_one_about_another(crm: Crm) -> None:
+    one, other = (NoteDraft("Call back.", f"salesforce:ticket:{case_id(n)}") for n in (1, 2))
+    first = await crm.people.add_note(contact(2), one, KEY)
+    with attempting(datetime.now(UTC) - timedelta(seconds=90)):
+        second = await crm.people.add_note(contact(2), other, KEY)
+        again = await crm.people.add_note(contact(2), one, KEY)
+    assert (second.replayed, again.replayed) == (False, True)
+    assert again.value.note_id == first.value.note_id != second.value.note_id
+
+
 # ------------------------------------------------------------------------------------------------------ who may ask
 
 
@@ -1165,6 +1239,12 @@ def refusal(status: int, code: str, message: str = "No.", **more: Any) -> httpx.
 )
 def test_a_refusal_says_what_it_amounts_to(response: httpx.Response, amounts_to: Failure | None) -> None:
     assert failure(response) == amounts_to
+
+
+def test_parts_are_read_however_their_answer_is_written() -> None:
+    part = {"body": [{"message": "No.", "errorCode": "NOT_FOUND"}], "httpStatusCode": 404, "referenceId": "case"}
+    wire = json.dumps({"more": 1, "compositeResponse": [part]}, indent=2).encode()
+    assert failure(httpx.Response(200, content=wire)) == Failure(404, "No.", None)
 
 
 def test_of_several_parts_the_one_that_was_refused_counts_not_those_given_up_with_it() -> None:

@@ -18,8 +18,15 @@ from typing import Any
 
 import httpx
 
-from backoffice_customer.backends.email.letters import Letter, checked_address, checked_line, id_for, replying
-from backoffice_customer.backends.email.mime import usable
+from backoffice_customer.backends.email.letters import (
+    Letter,
+    checked_address,
+    checked_line,
+    id_for,
+    replying,
+    shortened,
+)
+from backoffice_customer.backends.email.mime import MADE_UP, usable
 from backoffice_customer.backends.email.words import (
     NAME,
     TITLE,
@@ -45,7 +52,7 @@ from backoffice_customer.models import (
 from backoffice_customer.ports import CommentPage, Mail, Reply, Span, TicketChange, TicketQuery
 from backoffice_shared.backend import Backend, Failure, Rate, seconds, wire_of
 from backoffice_shared.credentials.source import Credential
-from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_shared.errors import Conflict, InvalidInput, NotFound
 from backoffice_shared.http.client import BackendClient, Params, T, Written, path
 from backoffice_shared.http.once import once
 from backoffice_shared.jsonvalues import obj
@@ -53,7 +60,7 @@ from backoffice_shared.paging import Chunk
 
 _STATUSES: tuple[TicketStatus, ...] = ("new", "open", "pending", "solved")
 _LARGEST_PAGE = 50
-_MOST_COUNTED = 100
+_MOST_COUNTED, _COUNTED_AT_ONCE = 500, 250
 _MOST_WORDS = 10
 _MOST_REFERENCES = 20  # the first and the last of a long thread's: so do mail programs
 
@@ -100,6 +107,7 @@ class Email:
     """Threads of the support mailbox, and new messages from it."""
 
     event_kinds: frozenset[EventKind] = frozenset({"email"})
+    closes = False
 
     def __init__(self, http: BackendClient) -> None:
         self._http = http
@@ -109,20 +117,23 @@ class Email:
     # ------------------------------------------------------------------------------------------------------ reading
 
     async def search_tickets(self, query: TicketQuery, cursor: str | None, limit: int) -> Chunk[TicketRow]:
-        """Threads have no priority and no assignee. Which one a text is in, the server decides, by parts of words."""
+        """Threads have no priority and no assignee. Which one a text is in, the server decides, by parts of words: each
+        of them in some message of the thread.
+        """
+        addresses = _addresses(query.emails)
         statuses = [status for status in query.statuses if status in _STATUSES]
         if (
             query.priorities
             or query.assignee not in (None, "none")
             or (query.statuses and not statuses)
-            or (query.requesters and not query.emails)
+            or ((query.requesters or query.emails) and not addresses)
         ):
             return Chunk([])
         return await self._http.read(
             "threads.search",
             "/threads",
             params=self._params(
-                address=_addresses(query.emails),
+                address=addresses,
                 word=_words(query.text or ""),
                 status=list(statuses),
                 since=_time(query.updated_since),
@@ -136,17 +147,25 @@ class Email:
         )
 
     async def count_open_tickets(self, who: Contact) -> int:
-        """At most 100."""
+        """At most 500."""
         if not (addresses := _addresses(who.emails)):
             return 0
-        return await self._http.read(
-            "threads.count",
-            "/threads",
-            params=self._params(address=addresses, status=["new", "open", "pending"], limit=_MOST_COUNTED),
-            into=how_many,
-            fresh_for=15,
-            tags=("tickets",),
-        )
+        counted, cursor = 0, None
+        for _ in range(_MOST_COUNTED // _COUNTED_AT_ONCE):
+            found, cursor = await self._http.read(
+                "threads.count",
+                "/threads",
+                params=self._params(
+                    address=addresses, status=["new", "open", "pending"], cursor=cursor, limit=_COUNTED_AT_ONCE
+                ),
+                into=how_many,
+                fresh_for=15,
+                tags=("tickets",),
+            )
+            counted += found
+            if cursor is None:
+                break
+        return counted
 
     async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
         page = comments or CommentPage(limit=0)
@@ -212,16 +231,16 @@ class Email:
             )
         wire = await self._thread(native, params=self._params(limit=0), into=to_answer)
         answered = wire["newest"]
-        references = list(dict.fromkeys([_id_or_none(native), *answered["references"], answered["id"]]))
+        references = list(dict.fromkeys([native, *answered["references"], answered["id"]]))
         letter = self._letter(
             key,
             native,
-            to=wire["requester"]["email"],
+            to=_where(native, wire["to"]),
             name=wire["requester"]["name"],
-            subject=replying(wire["subject"]),
+            subject=replying(shortened(wire["subject"])),
             text=reply.body,
             in_reply_to=answered["id"],
-            references=tuple(reference for reference in references if reference),
+            references=tuple(references),
             solves=reply.status_after == "solved",
         )
         return await self._send(letter, {"thread": native, "version": reply.version}, f"ticket:{native}")
@@ -246,7 +265,7 @@ class Email:
 
         async def look(_since: datetime) -> Sent | None:
             where = path("messages", letter.message_id)
-            return await self._http.read("messages.look", where, params=self._params(), into=sent)
+            return await self._http.read("messages.look", where, params=self._params(digest=letter.digest), into=sent)
 
         return await once(EMAIL.title, write, look)
 
@@ -270,7 +289,7 @@ class Email:
             message_id=id_for(key, native, self._address),
             sender=self._address,
             to=address,
-            name=checked_line("name", name),
+            name=checked_line("name", shortened(name)),
             subject=checked_line("subject", subject),
             text=text,
             in_reply_to=in_reply_to,
@@ -301,14 +320,30 @@ def _root(native: str) -> str:
     Raises:
         NotFound: no message can have this id.
     """
-    if not usable(native) or native in (".", ".."):
+    if not (usable(native) or MADE_UP.fullmatch(native)) or native in (".", ".."):
         raise NotFound(EMAIL.title, f"there is no ticket {native[:80]!r}")
     return native
 
 
-def _id_or_none(native: str) -> str:
-    """A thread's id, where it is a Message-ID: those of threads that lack one have no @."""
-    return native if "@" in native else ""
+def _where(native: str, to: str | None) -> str:
+    """Where an answer in this thread goes.
+
+    Raises:
+        Conflict: it cannot be answered there.
+    """
+    if MADE_UP.fullmatch(native):
+        raise Conflict(
+            EMAIL.title,
+            "this message has no Message-ID: an answer could not name it, and would be a thread of its own",
+            hint="Write a new message: give customer_id instead of ticket_id",
+        )
+    if to is None:
+        raise Conflict(
+            EMAIL.title,
+            "the message that began this thread is not in the mailbox, or comes from no address that could be answered",
+            hint="Write a new message: give customer_id instead of ticket_id",
+        )
+    return to
 
 
 def _state_of(change: TicketChange) -> TicketStatus:

@@ -13,17 +13,22 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from backoffice_customer.backends.email.access import Login, Patience, Place, Refused, secured
 from backoffice_customer.backends.email.mime import Headers, Part, Structure, headers, structure
-from backoffice_customer.backends.email.syntax import Values, named, number, quoted, read, strings
+from backoffice_customer.backends.email.syntax import CUT, Values, named, number, quoted, read, strings
 
 IMPLICIT_TLS = 993
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LARGEST_TEXT = 256 * 1024  # bytes of a text part that are fetched
 
-_HEADERS = "SUBJECT FROM TO CC MESSAGE-ID IN-REPLY-TO REFERENCES X-BACKOFFICE-ATTEMPT"
+_HEADERS = "SUBJECT FROM TO CC REPLY-TO MESSAGE-ID IN-REPLY-TO REFERENCES X-BACKOFFICE-ATTEMPT X-BACKOFFICE-DIGEST"
+_LARGEST_HEAD = 64 * 1024  # bytes of those headers that are fetched
+_LONGEST_LINE = 1_000_000  # bytes; a search of a range of UIDs stays below
+_RANGE = 100_000  # UIDs of one search
+_BAD = re.compile(r"\w+ command error: BAD ")
+_LONGEST_SENTENCE = 2_000  # characters
 _UNAVAILABLE = ("UNAVAILABLE", "INUSE", "SERVERBUG", "CONTACTADMIN")
 _THROTTLED = ("LIMIT", "OVERQUOTA", "THROTTLED")
 
@@ -49,7 +54,6 @@ class Message:
     at: datetime
     flags: tuple[str, ...]
     head: Headers
-    structure: Structure
 
     @property
     def pending(self) -> bool:
@@ -65,12 +69,16 @@ class Message:
 
 
 class Mailbox:
-    """Commands on one connection. What the server refuses is `Refused`; a lost connection is an OSError."""
+    """Commands on one connection. What the server refuses (NO and BAD) is `Refused`, and the connection can be used on;
+    a lost connection is an OSError, and an answer that is none a ValueError.
+    """
 
     def __init__(self, imap: imaplib.IMAP4, patience: Patience) -> None:
         self._imap = imap
         self._open: tuple[Folder, bool] | None = None
         self.patience = patience
+        self.broken = False
+        """Whether it ended between a command and its answer: it can only be closed."""
 
     def renew(self, patience: Patience) -> None:
         """For the next piece of work: folders are opened anew, so that it sees what came since."""
@@ -106,7 +114,17 @@ class Mailbox:
         return self.open(name, to_write=to_write)
 
     def search(self, folder: str, *criteria: bytes | str) -> list[int]:
-        """UIDs, lowest first."""
+        """UIDs, lowest first: of all messages, a range at a time, so that no answer is too long for a line."""
+        found: list[int] = []
+        start, last = 1, self.opened(folder).next_uid - 1
+        while start <= max(last, 1):
+            end = "*" if start + _RANGE > last else str(start + _RANGE - 1)
+            found += [uid for uid in self.search_once(folder, f"UID {start}:{end}", *criteria) if uid >= start]
+            start += _RANGE
+        return found
+
+    def search_once(self, folder: str, *criteria: bytes | str) -> list[int]:
+        """UIDs, lowest first, where the criteria say which range they are from."""
         self.opened(folder)
         given = [c.encode("ascii") if isinstance(c, str) else c for c in criteria]
         charset = [] if all(c.isascii() for c in given) else [b"CHARSET", b"UTF-8"]
@@ -121,9 +139,21 @@ class Mailbox:
         return b'"' + text.replace("\\", "").replace('"', "").encode("utf-8", "replace") + b'"'
 
     def messages(self, folder: str, uids: Iterable[int]) -> list[Message]:
-        """Those of these messages that are still there, without their texts."""
-        items = f"(UID FLAGS INTERNALDATE BODYSTRUCTURE BODY.PEEK[HEADER.FIELDS ({_HEADERS})])"
+        """Those of these messages that are still there, without their texts and parts."""
+        items = f"(UID FLAGS INTERNALDATE BODY.PEEK[HEADER.FIELDS ({_HEADERS})]<0.{_LARGEST_HEAD}>)"
         return [_message(folder, wire) for wire in self._fetch(folder, uids, items)]
+
+    def structures(self, folder: str, uids: Sequence[int]) -> dict[int, Structure]:
+        """The parts of these messages. A message whose structure cannot be read has none, and spoils no other's."""
+        try:
+            return {
+                number(wire.get(b"UID")): structure(wire.get(b"BODYSTRUCTURE"))
+                for wire in self._fetch(folder, uids, "(UID BODYSTRUCTURE)")
+            }
+        except (Refused, ValueError):
+            if len(uids) == 1:
+                return {}
+            return {uid: found for each in uids for uid, found in self.structures(folder, [each]).items()}
 
     def raw_text(self, folder: str, uid: int, part: Part) -> bytes:
         """The beginning of a part, as it was sent; empty when the message is gone."""
@@ -172,15 +202,22 @@ class Mailbox:
                 yield fields
 
     def _ask(self, command: Callable[[], tuple[str, list[Any]]]) -> list[Any]:
+        if self.broken:
+            raise ConnectionError("an answer is still to come, or did not come whole")
         self._imap.sock.settimeout(self.patience.left())
+        self.broken = True
         try:
             kind, data = command()
         except imaplib.IMAP4.abort as lost:
-            raise ConnectionError(str(lost)) from lost
+            raise ConnectionError(str(lost)[:_LONGEST_SENTENCE]) from lost
         except imaplib.IMAP4.error as refused:
+            if not _BAD.match(str(refused)):
+                raise ValueError("the answer is not IMAP") from refused
+            self.broken = False
             raise _refused(str(refused)) from refused
         if kind not in ("OK", "NO"):
             raise ValueError("neither OK nor NO")
+        self.broken = False
         if kind == "NO":
             raise _refused(b" ".join(line for line in data if isinstance(line, bytes)).decode("utf-8", "replace"))
         return data
@@ -192,7 +229,7 @@ class Mailbox:
         return last.decode("ascii", "replace") if isinstance(last, bytes) else ""
 
     def _highest(self) -> int:
-        found = self._ask(lambda: self._imap.uid("SEARCH", "UID", "*"))
+        found = self._ask(lambda: self._imap.uid("SEARCH", "UID", "*"))  # one at most
         return max((int(uid) for line in found if isinstance(line, bytes) for uid in line.split()), default=0)
 
 
@@ -224,11 +261,29 @@ def connected(place: Place, login: Login, patience: Patience, context: ssl.SSLCo
     return Mailbox(imap, patience)
 
 
+class _Lines(imaplib.IMAP4):
+    """Reads a line that is too long to its end, so that what comes after it is understood, and keeps its two ends."""
+
+    def readline(self) -> bytes:
+        lines = cast("BinaryIO", self.file)
+        line = lines.readline(_LONGEST_LINE)
+        if len(line) < _LONGEST_LINE or line.endswith(b"\n"):
+            return line
+        start, end = line[:100], line[-100:]
+        while not end.endswith(b"\n") and (more := lines.readline(_LONGEST_LINE)):
+            end = (end + more)[-100:]  # which may say that a literal follows
+        return start + CUT + end
+
+
+class _SecureLines(_Lines, imaplib.IMAP4_SSL):
+    pass
+
+
 def _reached(place: Place, patience: Patience, context: ssl.SSLContext) -> imaplib.IMAP4:
     try:
         if place.port == IMPLICIT_TLS:
-            return imaplib.IMAP4_SSL(place.host, place.port, ssl_context=context, timeout=patience.left())
-        return imaplib.IMAP4(place.host, place.port, timeout=patience.left())
+            return _SecureLines(place.host, place.port, ssl_context=context, timeout=patience.left())
+        return _Lines(place.host, place.port, timeout=patience.left())
     except imaplib.IMAP4.error as lost:
         raise ConnectionError(str(lost)) from lost
 
@@ -263,7 +318,7 @@ def _refused(sentence: str) -> Refused:
 
 def _sentence(said: str) -> str:
     """The server's words, without the code before them and what `imaplib` puts around them."""
-    bare = re.sub(r"""^.* command error: \w+ \[b(['"])(.*)\1\]$""", r"\2", said)
+    bare = re.sub(r"""^\w+ command error: \w+ \[b(['"])(.*)\1\]$""", r"\2", said[:_LONGEST_SENTENCE])
     return " ".join(re.sub(r"^\[[^\]]*\]", "", bare).split())[:300] or "refused without a word"
 
 
@@ -275,7 +330,6 @@ def _message(folder: str, wire: dict[bytes, Any]) -> Message:
         _moment(wire.get(b"INTERNALDATE")),
         tuple(strings(wire.get(b"FLAGS"))),
         headers(raw if isinstance(raw, bytes) else b""),
-        structure(wire.get(b"BODYSTRUCTURE")),
     )
 
 

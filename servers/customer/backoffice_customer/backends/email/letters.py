@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ Source: https://html.spec.whatwg.org/#valid-e-mail-address
 """
 
 LONGEST_LINE = 998
+_LONGEST_COPIED = 250  # characters of a subject or a name that somebody else wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,12 @@ class Letter:
     attempt: str
     solves: bool
 
+    @property
+    def digest(self) -> str:
+        """The same for the same recipient, subject and text."""
+        said = json.dumps([self.to, self.subject, self.text])
+        return hashlib.sha256(said.encode()).hexdigest()[:32]
+
 
 def letter_from(wire: Any) -> Letter:
     fields: dict[str, Any] = {**wire, "references": tuple(wire["references"])}
@@ -47,7 +55,10 @@ def letter_from(wire: Any) -> Letter:
 
 
 def id_for(key: str, native: str, address: str) -> str:
-    """The Message-ID of what is sent with this idempotency key: the same for the same, and no other's."""
+    """The Message-ID of what is sent with this idempotency key: the same for the same, and no other's.
+
+    Not made of the text: a key that was used for another message is to be noticed, by the digest in the header.
+    """
     digest = hashlib.sha256(f"{key}\n{native}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
     return f"backoffice.{digest}@{address.rpartition('@')[2]}"
 
@@ -58,14 +69,23 @@ def checked_address(address: str) -> str:
     Raises:
         InvalidInput: it is not one that a message can be sent to.
     """
+    if not (plain := _plain(address)):
+        raise InvalidInput("", f"{address[:80]!r} is not an e-mail address")
+    return plain
+
+
+def is_address(address: str) -> bool:
+    """Whether a message can be sent to it."""
+    return bool(_plain(address))
+
+
+def _plain(address: str) -> str:
     local, _, domain = address.strip().rpartition("@")
     try:
         plain = f"{local}@{domain.encode('idna').decode('ascii')}" if not domain.isascii() else f"{local}@{domain}"
     except UnicodeError:
-        plain = ""
-    if not (_ADDRESS.fullmatch(plain) and plain.isprintable()):
-        raise InvalidInput("", f"{address[:80]!r} is not an e-mail address")
-    return plain
+        return ""
+    return plain if _ADDRESS.fullmatch(plain) and plain.isprintable() else ""
 
 
 def checked_line(what: str, value: str) -> str:
@@ -77,6 +97,11 @@ def checked_line(what: str, value: str) -> str:
     if len(value) > LONGEST_LINE or any(ord(c) < 32 or ord(c) in (0x7F, 0x85, 0x2028, 0x2029) for c in value):
         raise InvalidInput("", f"{what}: one line of {LONGEST_LINE} characters at most, without control characters")
     return value.encode("utf-8", "replace").decode()
+
+
+def shortened(line: str) -> str:
+    """What others wrote, so that it fits into a header of ours."""
+    return line if len(line) <= _LONGEST_COPIED else f"{line[: _LONGEST_COPIED - 1]}…"
 
 
 def replying(subject: str) -> str:
@@ -99,6 +124,7 @@ def composed(letter: Letter, at: datetime) -> bytes:
         "In-Reply-To": f"<{letter.in_reply_to}>" if letter.in_reply_to else "",
         "References": "\r\n ".join(f"<{reference}>" for reference in letter.references),
         "X-Backoffice-Attempt": letter.attempt,
+        "X-Backoffice-Digest": letter.digest,
         "MIME-Version": "1.0",
     }
     head = "".join(f"{name}: {_encoded(value)}\r\n" for name, value in lines.items() if value)

@@ -7,6 +7,7 @@ https://www.rfc-editor.org/rfc/rfc9051#section-7.5.2
 from __future__ import annotations
 
 import binascii
+import codecs
 import quopri
 import re
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from email.header import decode_header, make_header
 from email.parser import HeaderParser
 from email.utils import decode_rfc2231, getaddresses
 from html import unescape
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from backoffice_customer.backends.email.syntax import Values, strings
@@ -23,8 +25,13 @@ from backoffice_customer.backends.email.syntax import Values, strings
 LONGEST_ID = 250
 """Of a Message-ID that serves as one: what is longer, or not printable, counts as missing."""
 
+MADE_UP = re.compile(r"uid\.(\d{1,10})\.(\d{1,10})")
+"""Stands for the Message-ID of an incoming message that has none: the folder's UIDVALIDITY and its UID."""
+
 _DEEPEST = 50  # parts in parts
-_LONGEST_HEADER = 10_000
+_MOST_PARTS = 200
+_LONGEST_HEADER = 4_000  # characters that are read: some of these are read by what takes the square of the time
+_LONGEST_NAME = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +48,11 @@ class Headers:
     subject: str
     sender: Address
     to: tuple[Address, ...]
+    reply_to: tuple[Address, ...]
     in_reply_to: str
     references: tuple[str, ...]
     attempt: str
+    digest: str
 
 
 def headers(raw: bytes) -> Headers:
@@ -57,9 +66,11 @@ def headers(raw: bytes) -> Headers:
         subject=text(value("Subject")),
         sender=next(iter(addresses(value("From"))), Address("", "")),
         to=tuple([*addresses(value("To")), *addresses(value("Cc"))][:50]),
+        reply_to=tuple(addresses(value("Reply-To"))[:5]),
         in_reply_to=next(iter(ids(value("In-Reply-To"))), ""),
         references=tuple(ids(value("References"))),
         attempt=value("X-Backoffice-Attempt").strip(),
+        digest=value("X-Backoffice-Digest").strip(),
     )
 
 
@@ -69,7 +80,10 @@ def ids(value: str) -> list[str]:
 
 
 def usable(message_id: str) -> bool:
-    return re.fullmatch(r"[!-~]+", message_id) is not None and len(message_id) <= LONGEST_ID
+    """Whether it can serve as one. What looks like an id that we make up is not a message's own."""
+    if len(message_id) > LONGEST_ID or message_id.lower().startswith("uid."):
+        return False
+    return re.fullmatch(r"[!-~]+", message_id) is not None
 
 
 def addresses(value: str) -> list[Address]:
@@ -131,8 +145,8 @@ class Structure:
 
 
 def structure(wire: Values | bytes | None) -> Structure:
-    """The parts of a BODYSTRUCTURE."""
-    return Structure(tuple(_parts(wire, "", 0)) if isinstance(wire, list) else ())
+    """The parts of a BODYSTRUCTURE: the first of them, where it has very many."""
+    return Structure(tuple(islice(_parts(wire, "", 0), _MOST_PARTS)) if isinstance(wire, list) else ())
 
 
 def _parts(wire: Values, section: str, depth: int) -> Iterator[Part]:
@@ -179,9 +193,11 @@ def _parameters(wire: Values | bytes | None) -> dict[str, str]:
         raw = value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
         if name.endswith("*"):
             charset, _, encoded = decode_rfc2231(raw)
-            found[name.lower().rstrip("*")] = text(_charset(unquote_to_bytes(encoded or ""), charset or "utf-8"))
+            found[name.lower().rstrip("*")] = text(
+                _charset(unquote_to_bytes(encoded or "")[:_LONGEST_NAME], charset or "utf-8")
+            )
         else:
-            found.setdefault(name.lower(), text(raw))
+            found.setdefault(name.lower(), text(raw[:_LONGEST_NAME]))
     return found
 
 
@@ -210,9 +226,14 @@ def _padded(rest: bytes) -> bytes:
     return rest.ljust(4, b"=") if len(rest) > 1 else b""
 
 
+_NO_CHARSETS = frozenset(("idna", "punycode", "raw_unicode_escape", "unicode_escape", "undefined"))
+"""Python's names of what it decodes too. Nobody's texts are written in it, and some takes the square of the time."""
+
+
 def _charset(raw: bytes, charset: str) -> str:
     try:
-        return raw.decode(charset)
+        if codecs.lookup(charset).name.replace("-", "_") not in _NO_CHARSETS:
+            return raw.decode(charset)
     except (LookupError, ValueError):
         pass
     try:
@@ -293,8 +314,13 @@ def _break(name: str, *, closes: bool) -> str:
     return "\n" if name in _LINE else ""
 
 
-_SEPARATOR = re.compile(r"^(?:-{3,}\s*[\w ]{5,40}\s*-{3,}|_{20,})$")
+_SEPARATOR = re.compile(r"-{3,}+\s*+[\w ]{5,40}-{3,}+|_{20,}+")
 """`-----Original Message-----` in any language, and the line that Outlook draws."""
+_LONGEST_SEPARATOR = 120  # characters
+
+
+def _separates(line: str) -> bool:
+    return len(line) <= _LONGEST_SEPARATOR and _SEPARATOR.fullmatch(line) is not None
 
 
 def unquoted(reply: str) -> tuple[str, bool]:
@@ -304,7 +330,7 @@ def unquoted(reply: str) -> tuple[str, bool]:
     A text that is nothing but quotation is kept whole, and so are answers between quoted lines.
     """
     lines = reply.split("\n")
-    end = next((n for n, line in enumerate(lines) if _SEPARATOR.match(line.strip())), len(lines))
+    end = next((n for n, line in enumerate(lines) if _separates(line.strip())), len(lines))
     kept = lines[:end]
     while kept and (not kept[-1].strip() or kept[-1].lstrip().startswith(">")):
         kept.pop()

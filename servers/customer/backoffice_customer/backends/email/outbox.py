@@ -3,7 +3,7 @@
 The Message-ID is made from the idempotency key. Before the message itself goes out, a copy of it is put among the sent
 messages and marked as pending. So the mailbox tells, at any later time and to any process:
 
-    no copy                         it was never tried: it is safe to send
+    no copy                         it was never tried, or a person deleted the copy: it is safe to send
     a copy that is not pending      it was sent
     a copy in the inbox             it was sent: the envelope names our own address too, and the server delivered that
     only a pending copy             it was tried, and nobody can say: it is not sent again, however long ago that was
@@ -12,6 +12,12 @@ The order is what makes it safe. The server has agreed to sender and recipient b
 refusal takes the copy away: it stays for good only when a connection, or this process, broke between the copy and the
 answer to the message. Of two attempts at the same time, the one whose copy has the lower UID goes on, and the other has
 sent nothing.
+
+Whoever deletes a pending copy says with that that the message was not sent: the next attempt sends it. Only a person
+who knows that from the recipient, or from the log of the mail server, should do so.
+
+A copy is one of this message when it says so itself, by the digest of recipient, subject and text in a header of ours.
+Where there are others only, the key was used for another message, and that is a conflict: nothing is sent.
 """
 
 from __future__ import annotations
@@ -40,12 +46,16 @@ class Posted:
     unknown: bool = False
 
 
-def look(box: Mailbox, archive: Archive, message_id: str) -> Posted | None:
-    """What the copies of a message say of it; None when it was never tried."""
-    copies = archive.copies(message_id)
+def look(box: Mailbox, archive: Archive, message_id: str, digest: str) -> Posted | None:
+    """What the copies of a message say of it; None when it was never tried.
+
+    Raises:
+        Refused: it was another message.
+    """
+    copies = _copies(archive, message_id, digest)
     known = _said_by(copies)
     if known is not None and not known.unknown and any(copy.pending for copy in copies):
-        _quietly(box, lambda: _settle(box, archive, message_id))
+        _quietly(box, lambda: _settle(box, archive, message_id, digest))
     return known
 
 
@@ -59,12 +69,12 @@ def post(
     """`agreed` is asked before anything is done for the first time; what it raises ends it.
 
     Raises:
-        Refused: a server refuses it: nothing was sent.
+        Refused: a server refuses it, or its key was used for another message: nothing was sent.
         Unclear: it may have been sent.
         OSError: a connection could not be made, or broke before the message went out: nothing was sent.
     """
     sent = archive.folders.sent
-    if (known := _said_by(_others(archive.copies(letter.message_id), letter))) is not None:
+    if (known := _said_by(_others(_copies_of(archive, letter), letter))) is not None:
         return known
     agreed()
     keywords = box.open(sent, to_write=True).keywords
@@ -82,7 +92,7 @@ def post(
         except (Refused, OSError):
             _take_back(box, archive, letter)
             raise
-    _quietly(box, lambda: _settle(box, archive, letter.message_id))
+    _quietly(box, lambda: _settle(box, archive, letter.message_id, letter.digest))
     return Posted(now)
 
 
@@ -91,11 +101,11 @@ def _announced(
 ) -> Posted | None:
     """Put our pending copy there, unless it is. What another attempt says that was first; None when we are."""
     sent = archive.folders.sent
-    copies = archive.copies(letter.message_id)
+    copies = _copies_of(archive, letter)
     if not _mine(copies, letter):
         flags = ["\\Seen", PENDING if keywords else "\\Draft", *([SOLVED] if letter.solves else [])]
         box.append(sent, raw, flags, now)
-        copies = archive.copies(letter.message_id)
+        copies = _copies_of(archive, letter)
     if not (mine := _mine(copies, letter)):
         raise Refused(503, "took a copy of the message and does not have it")
     first = min(copy.uid for copy in mine)
@@ -109,11 +119,11 @@ def _said_by(copies: list[Message]) -> Posted | None:
     return Posted(min(copy.at for copy in sure or copies), replayed=True, unknown=not sure)
 
 
-def _settle(box: Mailbox, archive: Archive, message_id: str) -> None:
+def _settle(box: Mailbox, archive: Archive, message_id: str, digest: str) -> None:
     """One copy stays among the sent messages: the server's own, where it keeps one, or else ours. What came back to us
     need not be read.
     """
-    sent, copies = archive.folders.sent, archive.copies(message_id)
+    sent, copies = archive.folders.sent, _copies(archive, message_id, digest)
     kept = [copy for copy in copies if copy.folder == sent]
     own, pending = [copy for copy in kept if not copy.pending], [copy for copy in kept if copy.pending]
     solved = [SOLVED] if any(copy.has(SOLVED) for copy in kept) else []
@@ -127,7 +137,7 @@ def _settle(box: Mailbox, archive: Archive, message_id: str) -> None:
 
 def _take_back(box: Mailbox, archive: Archive, letter: Letter) -> None:
     def tidy() -> None:
-        mine = _mine(archive.copies(letter.message_id), letter)
+        mine = _mine(_copies_of(archive, letter), letter)
         box.remove(archive.folders.sent, [copy.uid for copy in mine])
 
     _quietly(box, tidy)
@@ -140,6 +150,22 @@ def _quietly(box: Mailbox, tidy: Callable[[], None]) -> None:
         tidy()
     except (OSError, Refused, ValueError):
         pass
+
+
+def _copies(archive: Archive, message_id: str, digest: str) -> list[Message]:
+    """
+    Raises:
+        Refused: there are copies, and all are of another message.
+    """
+    copies = archive.copies(message_id)
+    same = [copy for copy in copies if copy.head.digest == digest]
+    if copies and not same:
+        raise Refused(409, "another message was sent with this idempotency_key: nothing was sent. Use a new key")
+    return same
+
+
+def _copies_of(archive: Archive, letter: Letter) -> list[Message]:
+    return _copies(archive, letter.message_id, letter.digest)
 
 
 def _mine(copies: list[Message], letter: Letter) -> list[Message]:

@@ -11,16 +11,14 @@ from collections.abc import Iterable
 Values = list["Values | bytes | None"]
 """A list. NIL is None; numbers and flags are the bytes they are written in."""
 
+CUT = b"\0"
+"""Stands in a line where something of it was left out: IMAP itself has no such byte."""
+
 _DEEPEST = 100  # of lists in lists: nobody's message has so many parts in parts
-_TOKEN = re.compile(
-    rb"""\s*(?:
-        ([()])
-      | "((?:[^"\\]|\\.)*)"
-      | ([^\s()"\[]*\[[^\]]*\](?:<[\d.]+>)?)   # BODY[HEADER.FIELDS (FROM TO)]<0>
-      | ([^\s()"]+)
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
+_SPACE = re.compile(rb"\s*+")
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_ATOM = re.compile(rb"""[^\s()"\[]++""")
+_SECTION = re.compile(rb"""\[[^\]]*+\](?:<[\d.]++>)?""")  # BODY[HEADER.FIELDS (FROM TO)]<0>
 _LITERAL = re.compile(rb"\{(\d+)\+?\}$")
 
 
@@ -42,26 +40,43 @@ def read(parts: Iterable[bytes | tuple[bytes, bytes]]) -> Values:
 
 
 def _read_line(line: bytes, stack: list[Values]) -> None:
-    at = 0
-    while at < len(line) and line[at:].strip():
-        if (found := _TOKEN.match(line, at)) is None:
-            raise ValueError("a string has no end")
-        at = found.end()
-        bracket, quoted, fetched, atom = found.groups()
-        if bracket == b"(":
+    """Goes through the line once, whatever is in it."""
+    if CUT in line:
+        raise ValueError("a line was too long")
+    at, last_section = _SPACE.match(line).end(), line.rfind(b"]")  # pyright: ignore[reportOptionalMemberAccess]
+    while at < len(line):
+        at = _read_one(line, at, stack, sections=at < last_section)
+        at = _SPACE.match(line, at).end()  # pyright: ignore[reportOptionalMemberAccess]
+
+
+def _read_one(line: bytes, at: int, stack: list[Values], *, sections: bool) -> int:
+    """What begins here, and where it ends. `sections`: a bracket that opens may also close."""
+    match line[at : at + 1]:
+        case b"(":
             if len(stack) > _DEEPEST:
                 raise ValueError("too many lists in lists")
             stack.append([])
             stack[-2].append(stack[-1])
-        elif bracket == b")":
+            return at + 1
+        case b")":
             if len(stack) == 1:
                 raise ValueError("a list ends that never began")
             stack.pop()
-        elif quoted is not None:
-            stack[-1].append(re.sub(rb"\\(.)", rb"\1", quoted, flags=re.DOTALL))
-        else:
-            word = fetched or atom
+            return at + 1
+        case b'"':
+            if (quoted := _QUOTED.match(line, at)) is None:
+                raise ValueError("a string has no end")
+            stack[-1].append(re.sub(rb"\\(.)", rb"\1", quoted[1], flags=re.DOTALL))
+            return quoted.end()
+        case _:
+            atom = _ATOM.match(line, at)
+            end = at if atom is None else atom.end()
+            if section := _SECTION.match(line, end) if sections else None:
+                end = section.end()
+            end = max(end, at + 1)  # a bracket that nothing closes
+            word = line[at:end]
             stack[-1].append(None if word.upper() == b"NIL" else word)
+            return end
 
 
 def quoted(text: str) -> bytes:

@@ -4,7 +4,7 @@
     GET   /threads/{root}?before=&limit=&chars=                        one thread, with texts of the messages asked for
     PATCH /threads/{root}   {status, version}                          solved, or open again
     GET   /messages?address=&since=&until=&cursor=&limit=&chars=       messages, newest first, with their texts
-    GET   /messages/{id}                                               whether one was sent
+    GET   /messages/{id}?digest=                                       whether this one was sent
     POST  /messages         {a Letter, thread, version}                send one, once
 
 They come under `mail://{imap server}/{smtp server}/{address}`, with `inbox` and `sent` naming the folders, and an
@@ -22,7 +22,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,17 +35,19 @@ import httpx
 
 from backoffice_customer.backends.email import imap, smtp
 from backoffice_customer.backends.email.access import Login, Patience, Place, Refused, login, place
+from backoffice_customer.backends.email.finding import Query, find_messages, find_threads
 from backoffice_customer.backends.email.imap import LARGEST_TEXT, SOLVED, Mailbox, Message
 from backoffice_customer.backends.email.letters import letter_from
-from backoffice_customer.backends.email.mime import body, unquoted
+from backoffice_customer.backends.email.mime import Structure, body, unquoted
 from backoffice_customer.backends.email.outbox import NO_KEYWORDS, Posted, look, post
 from backoffice_customer.backends.email.smtp import Unclear
-from backoffice_customer.backends.email.threads import Archive, Folders, Query, Thread
+from backoffice_customer.backends.email.threads import Archive, Folders, Thread
 
 CONNECTIONS = 4  # of each process; Gmail allows 15 to one account, Dovecot 10 by default
 USUAL_IMAP, USUAL_SMTP = 993, 587
 
 _PATIENCE = 30.0  # seconds, for requests that name none
+_MOST_ATTACHED, _LONGEST_NAME = 20, 120  # attachments of a message that are named, and characters of their names
 _SURE_FOR = 5.0  # seconds; a connection that was idle for longer is tried first
 _IDLE_AT_MOST = 300.0
 
@@ -132,7 +134,7 @@ class MailWire(httpx.AsyncBaseTransport):
             usable = True
             raise
         finally:
-            if usable:
+            if usable and not box.broken:
                 with self._lock:
                     self._idle.append((address, box, time.monotonic()))
             else:
@@ -188,17 +190,18 @@ class _Work:
     def answer(self, segments: list[str], wire: Any) -> object:
         match self._method, segments:
             case "GET", ["threads"]:
-                threads, following = self._archive.find_threads(self._query(), self._cursor, self._limit)
-                return {"threads": [self._thread(thread) for thread in threads], "next": following or None}
+                found = find_threads(self._box, self._archive, self._query(), self._cursor, self._limit)
+                threads = [self._thread(thread) for thread in found.threads]
+                return {"threads": threads, "next": found.following or None, "capped": found.capped}
             case "GET", ["threads", root]:
                 return self._thread(self._known(root), texts=True)
             case "PATCH", ["threads", root]:
                 return self._change(root, wire["status"], wire["version"])
             case "GET", ["messages"]:
-                messages, following = self._archive.find_messages(self._query(), self._cursor, self._limit)
-                return {"messages": [self._message(m, text=True) for m in messages], "next": following or None}
+                messages, following = find_messages(self._box, self._archive, self._query(), self._cursor, self._limit)
+                return {"messages": self._messages(messages), "next": following or None}
             case "GET", ["messages", message_id]:
-                return _posted(look(self._box, self._archive, message_id))
+                return _posted(look(self._box, self._archive, message_id, self._params.get("digest", "")))
             case "POST", ["messages"]:
                 return self._post(wire)
             case _:
@@ -268,25 +271,35 @@ class _Work:
     # ---------------------------------------------------------------------------------------------- what is answered
 
     def _thread(self, thread: Thread, *, texts: bool = False) -> dict[str, Any]:
-        name, email = thread.requester
         end = max(0, min(len(thread.messages), int(self._params.get("before") or len(thread.messages))))
         shown = thread.messages[max(0, end - self._limit) : end] if texts else ()
         return {
             "id": thread.root,
             "status": thread.status,
             "version": thread.version,
-            "subject": thread.messages[0].head.subject,
-            "requester": {"name": name, "email": email},
-            "created_at": thread.messages[0].at.isoformat(),
+            "subject": thread.oldest.head.subject,
+            "requester": {"name": thread.requester.name, "email": thread.requester.email},
+            "answered_at": sorted(
+                (address.email for address in thread.answered_at), key=self._address.mailbox.lower().__eq__
+            ),
+            "created_at": thread.oldest.at.isoformat(),
             "updated_at": thread.newest.at.isoformat(),
             "newest": {"id": thread.newest.head.id, "references": list(thread.newest.head.references)},
             "first": max(0, end - self._limit),
-            "messages": [self._message(message, text=True) for message in shown],
+            "messages": self._messages(shown),
         }
 
-    def _message(self, message: Message, *, text: bool) -> dict[str, Any]:
+    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        structures = {
+            (folder, uid): found
+            for folder in self._archive.folders
+            for uid, found in self._box.structures(folder, [m.uid for m in messages if m.folder == folder]).items()
+        }
+        return [self._message(message, structures.get((message.folder, message.uid))) for message in messages]
+
+    def _message(self, message: Message, structure: Structure | None) -> dict[str, Any]:
         ours = message.folder == self._archive.folders.sent
-        wire: dict[str, Any] = {
+        return {
             "id": message.head.id or f"uid.{message.uid}",
             "at": message.at.isoformat(),
             "ours": ours,
@@ -294,23 +307,28 @@ class _Work:
             "from": {"name": message.head.sender.name, "email": message.head.sender.email},
             "to": [{"name": one.name, "email": one.email} for one in message.head.to],
             "subject": message.head.subject,
+            **(_UNREADABLE if structure is None else self._content(message, structure)),
         }
-        return {**wire, **self._content(message)} if text else wire
 
-    def _content(self, message: Message) -> dict[str, Any]:
+    def _content(self, message: Message, structure: Structure) -> dict[str, Any]:
         chars = int(self._params.get("chars", "1000"))
-        part = message.structure.text
+        part = structure.text
         whole = "" if part is None else body(self._box.raw_text(message.folder, message.uid, part), part)
         answers = bool(message.head.in_reply_to or message.head.references)
         said, cut = unquoted(whole) if answers else (whole, False)
         too_large = part is not None and part.size > LARGEST_TEXT
-        attached = message.structure.attachments
+        attached = structure.attachments[:_MOST_ATTACHED]
         where = self._url(message) if attached else ""
         return {
             "text": said[:chars],
-            "truncated": cut or too_large or len(said) > chars,
+            "truncated": cut or too_large or len(said) > chars or len(structure.attachments) > len(attached),
             "attachments": [
-                {"name": a.name or "unnamed", "kind": a.kind, "size": a.decoded_size, "url": f"{where}{a.section}"}
+                {
+                    "name": a.name[:_LONGEST_NAME] or "unnamed",
+                    "kind": a.kind,
+                    "size": a.decoded_size,
+                    "url": f"{where}{a.section}",
+                }
                 for a in attached
             ],
         }
@@ -321,6 +339,9 @@ class _Work:
         folder = f"{quote(message.folder, safe='')};UIDVALIDITY={validity}"
         user, host = quote(self._address.mailbox, safe=""), self._address.imap.host
         return f"imap://{user}@{host}/{folder}/;UID={message.uid}/;SECTION="
+
+
+_UNREADABLE: dict[str, Any] = {"text": "", "truncated": True, "attachments": []}
 
 
 def _posted(found: Posted | None) -> object:

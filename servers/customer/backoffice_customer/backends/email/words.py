@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from backoffice_customer.backends.email.letters import Letter
+from backoffice_customer.backends.email.letters import Letter, is_address
 from backoffice_customer.models import (
     Attachment,
     Comment,
@@ -25,7 +25,7 @@ NAME, TITLE = "email", "E-mail"
 
 
 def ticket_rows(wire: Any) -> Chunk[TicketRow]:
-    return Chunk([_row(thread) for thread in wire["threads"]], wire["next"])
+    return Chunk([_row(thread) for thread in wire["threads"]], wire["next"], capped=wire["capped"])
 
 
 def _row(wire: Any) -> TicketRow:
@@ -39,8 +39,9 @@ def _row(wire: Any) -> TicketRow:
     )
 
 
-def how_many(wire: Any) -> int:
-    return len(wire["threads"])
+def how_many(wire: Any) -> tuple[int, str | None]:
+    """The threads on a page, and where to go on."""
+    return len(wire["threads"]), wire["next"]
 
 
 def whole_ticket(wire: Any) -> Ticket:
@@ -53,7 +54,7 @@ def whole_ticket(wire: Any) -> Ticket:
         status=wire["status"],
         channel="email",
         requester=_called(wire["requester"]),
-        email=wire["requester"]["email"] or None,
+        email=answered_at(wire),
         created_at=wire["created_at"],
         updated_at=wire["updated_at"],
         version=wire["version"],
@@ -99,8 +100,13 @@ def ticket_state(wire: Any) -> TicketState:
     return TicketState(ticket_id=_ticket_id(wire), status=wire["status"], version=wire["version"])
 
 
+def answered_at(wire: Any) -> str | None:
+    """The first address of those that an answer may go to that one can be sent to."""
+    return next((address for address in wire["answered_at"] if is_address(address)), None)
+
+
 def to_answer(wire: Any) -> dict[str, Any]:
-    return {name: wire[name] for name in ("newest", "requester", "subject")}
+    return {**{name: wire[name] for name in ("newest", "requester", "subject")}, "to": answered_at(wire)}
 
 
 def known_sent(wire: Any, *, letter: Letter) -> Sent | None:

@@ -1,6 +1,12 @@
 """Salesforce's REST API in our words: contacts, what happened with them, what they wish to be sent, notes about them.
 
-Source: https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/intro_rest.htm
+An assertion (JWT bearer) names the org's own address, `https://{domain}.my.salesforce.com`, as its audience (`aud`), and is
+sent there. Older examples of Salesforce's name https://login.salesforce.com, or https://test.salesforce.com for a sandbox,
+instead; the org's address tells one from the other by itself, so that there is nothing to set.
+
+Sources:
+https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_jwt_flow.htm
+https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/intro_rest.htm
 """
 
 from __future__ import annotations
@@ -39,7 +45,6 @@ SALESFORCE = Backend(
     ),
     failure=failure,
     allowance=allowance,
-    # An assertion is for the org's own address: that is right for sandboxes and External Client Apps too.
     token_endpoint=TokenEndpoint("/services/oauth2/token"),
     rate=Rate(requests=100, seconds=10, burst=20),  # ours: Salesforce counts the requests of a day
 )

@@ -21,7 +21,17 @@ from typing import Any, Literal
 from backoffice_customer.backends.salesforce.composite import Part, create, literal, query
 from backoffice_customer.backends.salesforce.soql import is_id, moment, select, text, texts
 from backoffice_customer.backends.salesforce.timeline import Source
-from backoffice_customer.backends.salesforce.wire import CASE, CONTACT, SYSTEM, TITLE, Url, name, same_text
+from backoffice_customer.backends.salesforce.wire import (
+    CASE,
+    CONTACT,
+    NO_DRAFT,
+    SYSTEM,
+    TITLE,
+    Url,
+    name,
+    same_id,
+    same_text,
+)
 from backoffice_customer.models import (
     Comment,
     CreatedTicket,
@@ -143,33 +153,39 @@ def thread(native: str) -> list[Source]:
     described = "Id, Description, CreatedDate, Contact.Name, SuppliedName"
     return [
         Source("CaseComment", said, "CreatedDate", parent),
-        Source("EmailMessage", mailed, "MessageDate", parent),
+        Source("EmailMessage", mailed, "MessageDate", f"{parent} AND {NO_DRAFT}"),
         Source("Case", described, "CreatedDate", f"Id = {text(native)}"),
     ]
 
 
 def present(native: str) -> list[Part]:
     """The case as it is, and the last of what was added to it."""
-    newest = partial(select, where=f"ParentId = {text(native)}", order="CreatedDate DESC, Id DESC", limit=1)
+    parent = f"ParentId = {text(native)}"
+    newest = partial(select, order="CreatedDate DESC, Id DESC", limit=1)
     return [
         query("Case", select(_FIELDS, "Case", f"Id = {text(native)}")),
-        query("CaseComment", newest("Id", "CaseComment")),
-        query("EmailMessage", newest("Id", "EmailMessage")),
+        query("CaseComment", newest("Id", "CaseComment", parent)),
+        query("EmailMessage", newest("Id", "EmailMessage", f"{parent} AND {NO_DRAFT}")),
     ]
 
 
 def said_since(native: str, since: str, *, public: bool) -> str:
     where = f"ParentId = {text(native)} AND IsPublished = {str(public).lower()} AND CreatedDate >= {since}"
-    fields = "Id, CommentBody, CreatedDate, Parent.Status, Parent.IsClosed"
+    fields = "Id, ParentId, CommentBody, CreatedDate, Parent.Status, Parent.IsClosed"
     return select(fields, "CaseComment", where, order="CreatedDate DESC", limit=50)
 
 
-def opened_since(draft: TicketDraft, fields: Mapping[str, str], since: datetime) -> str:
-    whose = "ContactId" if "ContactId" in fields else "SuppliedEmail"
-    same = f"{whose} = {text(literal(fields[whose]))} AND Subject = {text(literal(draft.subject))}"
-    where = f"{same} AND CreatedDate >= {moment(since)}"
+def opened_since(fields: Mapping[str, str], since: datetime) -> str:
+    """What this person opened. Subjects are compared when they are here: a query cannot write all of their characters."""
+    email = literal(fields.get("SuppliedEmail", ""))
+    met = [f"CreatedDate >= {moment(since)}"]
+    if "ContactId" in fields:
+        met.append(f"ContactId = {text(literal(fields['ContactId']))}")
+    elif email.isprintable():
+        met.append(f"SuppliedEmail = {text(email)}")
     said = select("CommentBody, IsPublished", "CaseComments", "", order="CreatedDate", limit=1)
-    return select(f"Id, Status, IsClosed, ({said})", "Case", where, order="CreatedDate DESC", limit=50)
+    shown = f"Id, Subject, SuppliedEmail, Status, IsClosed, ({said})"
+    return select(shown, "Case", " AND ".join(met), order="CreatedDate DESC", limit=200)
 
 
 # ----------------------------------------------------------------------------------------------------------- writing
@@ -292,9 +308,9 @@ def sent(answers: Mapping[str, Any]) -> Sent:
     return Sent(message_id=answers["comment"]["id"], sent_at=at, status=status)
 
 
-def found_said(wire: Any, *, body: str) -> Sent | None:
+def found_said(wire: Any, *, native: str, body: str) -> Sent | None:
     for row in wire["records"]:
-        if same_text(row["CommentBody"], literal(body)):
+        if same_id(row["ParentId"], native) and same_text(row["CommentBody"], literal(body)):
             return Sent(message_id=row["Id"], sent_at=row["CreatedDate"], status=status_of(row["Parent"]))
     return None
 
@@ -356,9 +372,16 @@ def created(answers: Mapping[str, Any], *, key: str, url: Url) -> CreatedTicket:
     return _created(answers["case"]["id"], "new", key, url)
 
 
-def found_created(wire: Any, draft: TicketDraft, *, key: str, url: Url) -> CreatedTicket | None:
-    """The case that has the draft's body for its first comment, shown to the same people."""
+def found_created(
+    wire: Any, draft: TicketDraft, *, whose: Mapping[str, str], key: str, url: Url
+) -> CreatedTicket | None:
+    """The case that has the draft's subject, and its body for its first comment, shown to the same people."""
+    email = literal(whose.get("SuppliedEmail", ""))
     for case in wire["records"]:
+        if not same_text(case["Subject"], literal(draft.subject)):
+            continue
+        if "ContactId" not in whose and (case["SuppliedEmail"] or "").casefold() != email.casefold():
+            continue
         for said in arr(obj(case["CaseComments"]).get("records")):
             if said["IsPublished"] is draft.public and same_text(said["CommentBody"], literal(draft.body)):
                 return _created(case["Id"], status_of(case), key, url)

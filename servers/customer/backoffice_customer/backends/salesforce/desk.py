@@ -22,6 +22,8 @@ from backoffice_shared.paging import Chunk
 
 
 class SalesforceCases:
+    closes = False
+
     def __init__(self, http: BackendClient) -> None:
         self._rest = Rest(http)
 
@@ -42,9 +44,12 @@ class SalesforceCases:
         return replace(chunk, capped=chunk.next is None and found is not None and len(found) == MOST_FOUND)
 
     async def count_open_tickets(self, who: Contact) -> int:
-        if not (mine := wire.own_ids([who])):
+        """Those that a search for this person finds and that are not closed."""
+        whose = TicketQuery(emails=tuple(who.emails), requesters=tuple(wire.own_ids([who])))
+        met = cases.conditions(whose) if whose != TicketQuery() else None
+        if met is None:
             return 0
-        soql = select("COUNT()", "Case", f"ContactId IN {texts(mine)} AND IsClosed = false")
+        soql = select("COUNT()", "Case", " AND ".join([*met, "IsClosed = false"]))
         return await self._rest.query("tickets.count", soql, _count, fresh_for=15, tags=("tickets",))
 
     async def ticket(self, native: str, comments: CommentPage | None) -> Ticket:
@@ -77,8 +82,8 @@ class SalesforceCases:
             return await self._rest.carry_out("tickets.create", parts, into, twice="looked up", touches=("tickets",))
 
         async def look(since: datetime) -> CreatedTicket | None:
-            soql = cases.opened_since(draft, whose, since)
-            into = partial(cases.found_created, draft=draft, key=key, url=self._rest.url)
+            soql = cases.opened_since(whose, since)
+            into = partial(cases.found_created, draft=draft, whose=whose, key=key, url=self._rest.url)
             return await self._rest.query("tickets.query", soql, into)
 
         written = await once(wire.TITLE, write, look)
@@ -156,12 +161,14 @@ class SalesforceCases:
     async def _changed(
         self, native: str, fields: dict[str, str], note: str | None, since: datetime
     ) -> TicketState | None:
-        """The case as it is, when it is as it was meant to become."""
+        """The case as it is, when the change was made: with a note, that is there, whatever the fields became since,
+        as both are written together or not at all; without one, the fields are as they were meant to become.
+        """
         now = await self._present(native)
-        if any(now.case[field] != value for field, value in fields.items()):
-            return None
         if note is not None:
             return None if await self._said(native, note, since, public=False) is None else cases.state(now)
+        if any(now.case[field] != value for field, value in fields.items()):
+            return None
         return cases.state(now) if datetime.fromisoformat(now.case["LastModifiedDate"]) >= since else None
 
     # ----------------------------------------------------------------------------------------------------- replying
@@ -195,7 +202,7 @@ class SalesforceCases:
 
     async def _said(self, native: str, body: str, since: datetime, *, public: bool) -> Sent | None:
         soql = cases.said_since(native, moment(since), public=public)
-        return await self._rest.query("tickets.comments", soql, partial(cases.found_said, body=body))
+        return await self._rest.query("tickets.comments", soql, partial(cases.found_said, native=native, body=body))
 
 
 def _ids(wire: Any) -> list[str]:

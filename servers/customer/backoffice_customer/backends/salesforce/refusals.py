@@ -46,8 +46,6 @@ _SOON, _LATER = 0.0, 3600.0
 def failure(response: httpx.Response) -> Failure | None:
     if response.status_code >= 400:
         return _failure(response.status_code, _content(response))
-    if not response.content.startswith(b'{"compositeResponse"'):
-        return None
     parts = [obj(part) for part in arr(wire_of(response).get("compositeResponse"))]
     refused = [part for part in parts if part.get("httpStatusCode", 200) >= 400 and not _lacking(part)]
     # Those that were given up because of another one say nothing.

@@ -1,17 +1,20 @@
 """One list made of several kinds of records, newest first, and a cursor with the place in each of them.
 
 A place is a time and how many of the records of just that time were already given: it stays right however many come
-later, and reaches beyond the 2,000 rows at which `OFFSET` ends.
+later, and reaches beyond the 2,000 rows at which `OFFSET` ends. A cursor comes back from outside: what it says becomes
+part of a query only where it is a time and a number.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 
 from backoffice_customer.backends.salesforce.composite import Part, query
 from backoffice_customer.backends.salesforce.soql import select
@@ -20,7 +23,10 @@ from backoffice_shared.paging import Chunk, ItemT
 
 Place = tuple[str | None, int]
 
-_PLACES = TypeAdapter(dict[str, Place])
+_PLACES = TypeAdapter(dict[str, Place], config=ConfigDict(strict=True))
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_MOST_GIVEN = 2_000  # where `OFFSET` ends
+_LONGEST_CURSOR = 1_000
 _START: Place = (None, 0)
 _LARGEST_PAGE = 200
 
@@ -49,15 +55,30 @@ def size(limit: int) -> int:
 
 
 def places(cursor: str | None, sources: Sequence[Source]) -> dict[str, Place]:
-    """Where to go on in each source that has more."""
+    """Where to go on in each source that has more.
+
+    Raises:
+        InvalidInput: the cursor is not one that `merged` gave for some of these sources.
+    """
     known = {source.table for source in sources}
     if cursor is None:
         return dict.fromkeys(known, _START)
     try:
-        found = _PLACES.validate_json(cursor)
-    except ValidationError:
-        raise InvalidInput("", "cursor: not a cursor of this server") from None
-    return {name: place for name, place in found.items() if name in known}
+        found = _PLACES.validate_json(urlsafe_b64decode(cursor[:_LONGEST_CURSOR]))
+    except ValueError:
+        found = {}
+    if not found or not found.keys() <= known or not all(map(_is_place, found.values())):
+        raise InvalidInput("", "cursor: not a cursor of this server")
+    return found
+
+
+def _is_place(place: Place) -> bool:
+    before, given = place
+    return (before is None or _MOMENT.fullmatch(before) is not None) and 0 <= given <= _MOST_GIVEN
+
+
+def _cursor(places: Mapping[str, Place]) -> str:
+    return urlsafe_b64encode(json.dumps(places, separators=(",", ":")).encode()).decode()
 
 
 def merged(
@@ -81,7 +102,7 @@ def merged(
         for _, _, source, _ in rows[limit:]
     }
     items = [item for _, _, source, row in taken if (item := each(source.table, row)) is not None]
-    return Chunk(items, json.dumps(after, separators=(",", ":")) if after else None)
+    return Chunk(items, _cursor(after) if after else None)
 
 
 def _after(place: Place, taken: Sequence[str], end: str) -> Place:

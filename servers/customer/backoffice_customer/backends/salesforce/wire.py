@@ -33,6 +33,8 @@ CONTACT_FIELDS = ", ".join(
     )
 )
 NOTE_SUBJECT = "Note"
+NO_DRAFT = "Status != '5'"
+"""Of an e-mail: somebody is still writing a draft, and nobody was sent it."""
 
 Url = Callable[[str], str]
 """Where people see the record with this id."""
@@ -88,7 +90,7 @@ def event_sources(people: Sequence[str], kinds: frozenset[EventKind], span: Span
     if "email" in kinds:
         named = select("EmailMessageId", "EmailMessageRelation", f"RelationId IN {texts(people)}")
         fields = "Id, Subject, TextBody, Incoming, MessageDate, FromName"
-        sources.append(Source("EmailMessage", fields, "MessageDate", f"Id IN ({named})"))
+        sources.append(Source("EmailMessage", fields, "MessageDate", f"Id IN ({named}) AND {NO_DRAFT}"))
     if "ticket" in kinds:
         fields = "Id, Subject, Description, CreatedDate, Contact.Name"
         sources.append(Source("Case", fields, "CreatedDate", f"ContactId IN {texts(people)}"))
@@ -164,6 +166,11 @@ def same_text(one: str | None, other: str | None) -> bool:
     return (one or "").split() == (other or "").split()
 
 
+def same_id(one: str | None, other: str | None) -> bool:
+    """Whether it is the same record's: three of an id's eighteen characters only repeat what the others say."""
+    return (one or "")[:15] == (other or "")[:15]
+
+
 def new_id(wire: Any) -> str:
     """Of the record that was made."""
     if wire["success"] is not True:
@@ -173,11 +180,11 @@ def new_id(wire: Any) -> str:
 
 def found_note(wire: Any, *, fields: dict[str, object]) -> str | None:
     """The id of the task that has these fields. Long texts cannot be asked for in a query."""
-    return next(
-        (row["Id"] for row in wire["records"] if same_text(row["Description"], str(fields["Description"]))), None
-    )
+    about, said = str(fields.get("WhatId", "")), str(fields["Description"])
+    same = (row for row in wire["records"] if same_id(row["WhatId"], about) and same_text(row["Description"], said))
+    return next((row["Id"] for row in same), None)
 
 
 def notes_since(who: Contact, since: str) -> str:
     where = f"WhoId = {text(who.ref.native)} AND Subject = {text(NOTE_SUBJECT)} AND CreatedDate >= {since}"
-    return select("Id, Description", "Task", where, order="CreatedDate DESC", limit=50)
+    return select("Id, WhatId, Description", "Task", where, order="CreatedDate DESC", limit=50)

@@ -294,6 +294,37 @@ class Records:
             RelationType="FromAddress",
         )
 
+    def draft(self, case: Ticket, place: int) -> Record:
+        """What an agent has begun to write to the customer."""
+        person = self._company.people[case.person]
+        return made(
+            "EmailMessage",
+            case.number * THREAD + place,
+            case.updated_at,
+            self._owner(case.number),
+            ParentId=record_id("Case", case.number),
+            RelatedToId=record_id("Case", case.number),
+            Subject=f"Re: {case.subject}",
+            TextBody="Draft: do not tell them about the other customer's price",
+            FromAddress="sales@northwind.example",
+            ToAddress=person.email,
+            MessageDate=wire_time(case.updated_at),
+            Status="5",
+        )
+
+    def draft_relation(self, case: Ticket, place: int) -> Record:
+        """The customer as the recipient of that."""
+        number = case.number * THREAD + place
+        return made(
+            "EmailMessageRelation",
+            number,
+            case.updated_at,
+            self._owner(case.number),
+            EmailMessageId=record_id("EmailMessage", number),
+            RelationId=record_id("Contact", case.person),
+            RelationType="ToAddress",
+        )
+
     def call(self, call: Call) -> Record:
         owner = record_id("User", call.agent)
         return made(

@@ -11,6 +11,9 @@ from backoffice_customer.backends.salesforce.sandbox.ids import number_of, place
 from backoffice_customer.backends.salesforce.sandbox.records import FIRST_CASE_NUMBER, PARENTS, THREAD, Record, Records
 from backoffice_shared.sandbox.company import Comment, Company, Ticket
 
+_DRAFTED = 4
+"""One case in so many has the draft of an answer, an e-mail that was never sent."""
+
 
 class Refused(Exception):  # noqa: N818 - it is what happened
     def __init__(self, status: int, code: str, message: str, *fields: str) -> None:
@@ -144,12 +147,17 @@ class Tables:
         yield Table("Event", lambda: (), lambda _n: None, count(0))
 
     def _messages(self, name: str, of_message: Callable[[Ticket, int, Comment], Record]) -> Table:
-        """A table of what agents have said in cases, or customers."""
+        """A table of what agents have said in cases, or customers. Of some cases there is a draft of an answer, too."""
         cases, from_agents = self._company.cases, name == "CaseComment"
+        draft_of = {"EmailMessage": self._records.draft, "EmailMessageRelation": self._records.draft_relation}.get(
+            name, _none
+        )
 
         def seed(n: int) -> Record | None:
             case, place = divmod(n, THREAD)
             thread = self._company.thread(cases[case]) if case < len(cases) else []
+            if thread and place == len(thread) and case % _DRAFTED == 1:
+                return draft_of(cases[case], place)
             if not 0 < place < len(thread) or (thread[place].agent is not None) is not from_agents:
                 return None
             return of_message(cases[case], place, thread[place])
@@ -179,6 +187,10 @@ class Tables:
         """Also those of contacts who have that address since it was changed."""
         changed = [n for n, who in self["Contact"].own.items() if who and (who["Email"] or "").lower() == email.lower()]
         return [case for person in (*self._people_with(email), *changed) for case in self._cases_of.get(person, [])]
+
+
+def _none(_case: Ticket, _place: int) -> None:
+    return None
 
 
 def _counted(number: str) -> bool:
