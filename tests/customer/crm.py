@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,8 +14,8 @@ from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.hubspot import HUBSPOT, HubSpot, HubSpotTickets, hubspot_sandbox
 from backoffice_customer.backends.hubspot.sandbox import TOKEN
-from backoffice_customer.models import Contact, Event, EventKind, Ref
-from backoffice_customer.ports import Span
+from backoffice_customer.models import Contact, CreatedTicket, Event, EventKind, Ref, Ticket, TicketRow
+from backoffice_customer.ports import CommentPage, Span
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.sandbox.company import Company, Note, Person
@@ -30,6 +30,7 @@ BATCH_READ, SEARCH = f"{OBJECTS}/contacts/batch/read", f"{OBJECTS}/contacts/sear
 NOTES: frozenset[EventKind] = frozenset({"note"})
 
 INES = {"id": "900001", "firstName": "Ines", "lastName": "Okafor", "email": "ines@northwind.example", "userId": 7001}
+KEY = "key-of-this-call"
 
 
 def client(
@@ -156,6 +157,50 @@ def owner_of(company: Company, number: int) -> str:
 
 def milliseconds(at: datetime) -> datetime:
     return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def natives(found: list[Contact]) -> list[str]:
+    return [contact.ref.native for contact in found]
+
+
+def wire(**properties: str | None) -> dict[str, Any]:
+    return {
+        "id": "512",
+        "properties": properties,
+        "createdAt": "2026-01-02T03:04:05.678Z",
+        "updatedAt": "2026-10-01T12:00:00.000Z",
+        "archived": False,
+    }
+
+
+def written(**properties: str | None) -> dict[str, Any]:
+    return {"id": "7", "properties": {"hs_timestamp": "2026-10-01T12:00:00Z", **properties}}
+
+
+def with_thread(company: Company, *, answered: bool | None = None) -> Inquiry:
+    """A ticket with a conversation: one in which an agent has written, or has not."""
+
+    def fits(inquiry: Inquiry) -> bool:
+        said = any(comment.agent is not None and comment.public for comment in company.thread(inquiry))
+        return inquiry.number % 2 == 0 and answered in (None, said)
+
+    return next(inquiry for inquiry in company.inquiries if fits(inquiry))
+
+
+def without_thread(company: Company) -> Inquiry:
+    return next(inquiry for inquiry in company.inquiries if inquiry.number % 2 == 1)
+
+
+def long_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def number(ticket: Ticket | CreatedTicket | TicketRow) -> str:
+    return ticket.ticket_id.rpartition(":")[2]
+
+
+async def whole(crm: Crm, native: str) -> Ticket:
+    return await crm.tickets.ticket(native, CommentPage(limit=50))
 
 
 NO_CURSORS = [

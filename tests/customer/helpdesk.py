@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,11 +12,11 @@ from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.zendesk import ZENDESK, HelpCenter, Zendesk, zendesk_sandbox
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN
-from backoffice_customer.models import Contact, Ref, TicketRow
-from backoffice_customer.ports import TicketDraft, TicketQuery
+from backoffice_customer.models import Contact, Ref, TicketRow, TicketStatus
+from backoffice_customer.ports import CommentPage, TicketDraft, TicketQuery
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import BackendClient, connect
-from backoffice_shared.sandbox.company import Company
+from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company
 from backoffice_shared.sandbox.company import Ticket as CompanyTicket
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
 
@@ -26,6 +26,8 @@ PRESENT = datetime(2100, 1, 1, tzinfo=UTC)
 
 URL = "https://acme.zendesk.com"
 KEY = "order-1042-refund"
+LONG_AGO, NOT_YET = datetime(2026, 11, 1, tzinfo=UTC), datetime(2126, 11, 1, tzinfo=UTC)
+HOSTILE = 'He said "no"\u2028\x07</div> { {ticket.id} } \\" OR 1=1; DROP \U0001f525'
 DRAFT = TicketDraft(
     name="Ada Lovelace",
     email="ada@engine.example",
@@ -109,6 +111,26 @@ async def every_row(desk: Helpdesk, query: TicketQuery, limit: int) -> list[Tick
 
 async def found(desk: Helpdesk, query: TicketQuery) -> set[str]:
     return {row.ticket_id for row in await every_row(desk, query, 50)}
+
+
+def some(desk: Helpdesk, status: TicketStatus) -> CompanyTicket:
+    return next(ticket for ticket in desk.tickets_of(KEY_ACCOUNT) if ticket.status == status)
+
+
+def version(ticket: CompanyTicket, writes: int = 0) -> str:
+    """Of the company's ticket, or after so many writes to the helpdesk."""
+    at = PRESENT + timedelta(seconds=writes - 1) if writes else ticket.updated_at
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def path(ticket: CompanyTicket) -> str:
+    return f"/api/v2/tickets/{native(ticket)}"
+
+
+async def thread(desk: Helpdesk, ticket: CompanyTicket) -> list[tuple[str, bool, str]]:
+    """Newest first."""
+    comments = (await desk.zendesk.ticket(native(ticket), CommentPage(limit=100))).comments
+    return [(comment.role, comment.public, comment.text) for comment in comments]
 
 
 USER = {

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from tests.customer.mailroom import KEY, MAIL, Mailbox, mailbox
 from tests.customer.office import Office, office
-from tests.customer.test_email_adapter import KEY, MAIL, SUPPORT, Mailbox, mailbox
 
+from backoffice_customer.backends.email.postoffice import SUPPORT
 from backoffice_customer.backends.email.sandbox import MailSandbox
 from backoffice_customer.models import Contact, Ref
 from backoffice_customer.ports import CommentPage, Reply, TicketQuery

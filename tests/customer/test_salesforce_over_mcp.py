@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.customer.office import Office, office
-from tests.customer.test_salesforce_adapter import case_id
+from tests.customer.sales import case_id
 
 pytestmark = pytest.mark.anyio
 

@@ -1,9 +1,8 @@
-"""What is written to Zendesk: tickets, changes of them, replies and languages, each once and as it was meant."""
+"""Tickets in Zendesk, opened and changed: each once and as it was meant."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -12,38 +11,39 @@ import httpx
 import pytest
 from tests.customer.helpdesk import (
     DRAFT,
+    HOSTILE,
     KEY,
+    LONG_AGO,
+    NOT_YET,
     PRESENT,
     TICKET,
     TODAY,
     URL,
-    USER,
     Helpdesk,
     found,
     helpdesk,
     native,
+    path,
     saying,
+    some,
+    thread,
     ticket_id,
-    user,
+    version,
 )
 from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.zendesk import ZENDESK, Zendesk, zendesk_sandbox
 from backoffice_customer.backends.zendesk.sandbox import ACCESS_TOKEN, AGENT_EMAIL
-from backoffice_customer.models import Contact, CreatedTicket, PreferenceChanges, Ref, Sent, TicketState, TicketStatus
+from backoffice_customer.models import CreatedTicket, TicketState
 from backoffice_customer.ports import CommentPage, Reply, TicketChange, TicketDraft, TicketQuery
 from backoffice_shared.attempt import attempting
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown
-from backoffice_shared.http.client import Written, connect
+from backoffice_shared.http.client import connect
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company
-from backoffice_shared.sandbox.company import Ticket as CompanyTicket
 from backoffice_shared.sandbox.frame import Faults, InProcess
 
 pytestmark = pytest.mark.anyio
-
-LONG_AGO, NOT_YET = datetime(2026, 11, 1, tzinfo=UTC), datetime(2126, 11, 1, tzinfo=UTC)
-HOSTILE = 'He said "no"\u2028\x07</div> { {ticket.id} } \\" OR 1=1; DROP \U0001f525'
 
 
 @pytest.fixture(scope="module")
@@ -55,26 +55,6 @@ def company() -> Company:
 def desk(company: Company) -> Helpdesk:
     """With a token that is there already, so that faults meet what is written."""
     return helpdesk(company, access_token=ACCESS_TOKEN)
-
-
-def some(desk: Helpdesk, status: TicketStatus) -> CompanyTicket:
-    return next(ticket for ticket in desk.tickets_of(KEY_ACCOUNT) if ticket.status == status)
-
-
-def version(ticket: CompanyTicket, writes: int = 0) -> str:
-    """Of the company's ticket, or after so many writes to the helpdesk."""
-    at = PRESENT + timedelta(seconds=writes - 1) if writes else ticket.updated_at
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def path(ticket: CompanyTicket) -> str:
-    return f"/api/v2/tickets/{native(ticket)}"
-
-
-async def thread(desk: Helpdesk, ticket: CompanyTicket) -> list[tuple[str, bool, str]]:
-    """Newest first."""
-    comments = (await desk.zendesk.ticket(native(ticket), CommentPage(limit=100))).comments
-    return [(comment.role, comment.public, comment.text) for comment in comments]
 
 
 # ----------------------------------------------------------------------------------------------------- opening
@@ -433,177 +413,3 @@ async def test_a_write_whose_answer_cannot_be_read_is_looked_for(desk: Helpdesk,
     desk.sandbox.faults = Faults(plan=[fault])
     with pytest.raises(OutcomeUnknown):
         await desk.zendesk.create_ticket(DRAFT, KEY)
-
-
-# ----------------------------------------------------------------------------------------------------- replying
-
-
-async def test_a_reply_is_seen_by_the_customer_and_sets_the_status_after_it(desk: Helpdesk) -> None:
-    ticket = some(desk, "open")
-    before = await thread(desk, ticket)
-    reply = Reply("Your parcel is on its way.", version(ticket), status_after="pending")
-    number = (10_001 + ticket.number) * 1_000 + len(before)
-    assert await desk.zendesk.reply(native(ticket), reply, KEY) == Written(
-        Sent(message_id=str(number), sent_at=PRESENT, status="pending"), replayed=False
-    )
-    assert await thread(desk, ticket) == [("agent", True, "Your parcel is on its way."), *before]
-    assert (await desk.zendesk.ticket(native(ticket), None)).status == "pending"
-
-
-async def test_a_reply_is_sent_for_the_version_that_was_shown_and_leaves_the_status() -> None:
-    sent: list[Any] = []
-    audit = {"id": 9, "created_at": "2026-11-03T08:00:00Z", "events": [{"id": 8, "type": "Comment"}]}
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "PUT":
-            sent.append(json.loads(request.content))
-        return httpx.Response(200, json={"ticket": {**TICKET, "status": "open"}, "audit": audit})
-
-    written = await Zendesk(saying(answer)).reply("5", Reply(HOSTILE, "2026-11-02T08:00:00Z"), KEY)
-    at = datetime(2026, 11, 3, 8, tzinfo=UTC)
-    assert written == Written(Sent(message_id="8", sent_at=at, status="open"), replayed=False)
-    assert sent == [
-        {
-            "ticket": {
-                "comment": {"body": HOSTILE, "public": True},
-                "metadata": {"backoffice_reply": KEY},
-                "safe_update": True,
-                "updated_stamp": "2026-11-02T08:00:00Z",
-            }
-        }
-    ]
-
-
-@pytest.mark.parametrize("shown", ["2026-11-01T00:00:00Z", "", "now", '"'])
-async def test_a_reply_to_what_was_not_shown_is_not_sent(desk: Helpdesk, shown: str) -> None:
-    ticket = some(desk, "open")
-    with pytest.raises(Conflict, match="was changed"):
-        await desk.zendesk.reply(native(ticket), Reply("Hello", shown), KEY)
-    assert desk.written(path(ticket)) == 0
-
-
-@pytest.mark.parametrize("text", ["Hello {{ticket.requester.name}}", "{% if true %}x{% endif %}", "{{{x}}}"])
-async def test_a_customer_is_not_told_what_zendesk_would_put_in_a_placeholder(desk: Helpdesk, text: str) -> None:
-    ticket = some(desk, "open")
-    with pytest.raises(InvalidInput, match="Zendesk puts ticket data there"):
-        await desk.zendesk.reply(native(ticket), Reply(text, version(ticket)), KEY)
-    with pytest.raises(InvalidInput, match="Zendesk puts ticket data there"):
-        await desk.zendesk.create_ticket(replace(DRAFT, body=text), KEY)
-    assert all(entry.method == "GET" for entry in desk.sandbox.requests)
-    note = await desk.zendesk.create_ticket(replace(DRAFT, body=text, public=False), KEY)
-    got = await desk.zendesk.ticket(note.ticket_id.rpartition(":")[2], CommentPage())
-    assert [(comment.public, comment.text) for comment in got.comments] == [(False, text)]
-
-
-async def test_a_closed_ticket_takes_no_reply(desk: Helpdesk) -> None:
-    ticket = some(desk, "closed")
-    with pytest.raises(Conflict, match="closed, for good"):
-        await desk.zendesk.reply(native(ticket), Reply("Hello", version(ticket)), KEY)
-
-
-async def test_a_reply_whose_answer_is_lost_was_sent_once(desk: Helpdesk) -> None:
-    ticket = some(desk, "open")
-    said = await thread(desk, ticket)
-    desk.sandbox.faults = Faults(plan=["ok", "drop_after_commit"])
-    reply = Reply("Once.", version(ticket), status_after="solved")
-    first = await desk.zendesk.reply(native(ticket), reply, KEY)
-    assert (first.replayed, first.value.status) == (False, "solved")
-    with attempting(LONG_AGO):
-        assert await desk.zendesk.reply(native(ticket), reply, KEY) == Written(first.value, replayed=True)
-    assert await thread(desk, ticket) == [("agent", True, "Once."), *said]
-    assert desk.written(path(ticket)) == 1
-
-
-async def test_a_reply_that_never_arrived_is_unknown_and_not_sent_again_before_it_is_lost(desk: Helpdesk) -> None:
-    ticket = some(desk, "open")
-    reply = Reply("Once.", version(ticket))
-    desk.sandbox.faults = Faults(plan=["ok", "reset"])
-    with pytest.raises(OutcomeUnknown):
-        await desk.zendesk.reply(native(ticket), reply, KEY)
-    with attempting(NOT_YET), pytest.raises(OutcomeUnknown, match="may still be carried out"):
-        await desk.zendesk.reply(native(ticket), reply, KEY)
-    with attempting(LONG_AGO):
-        assert not (await desk.zendesk.reply(native(ticket), reply, KEY)).replayed
-    assert [text for _, _, text in await thread(desk, ticket)].count("Once.") == 1
-
-
-async def test_when_nobody_can_look_the_reply_is_unknown(desk: Helpdesk) -> None:
-    ticket = some(desk, "open")
-    desk.sandbox.faults = Faults(plan=["ok", "drop_after_commit", "error", "error", "error"])
-    with pytest.raises(OutcomeUnknown):
-        await desk.zendesk.reply(native(ticket), Reply("Once.", version(ticket)), KEY)
-
-
-async def test_a_change_and_a_reply_may_have_the_same_key(desk: Helpdesk) -> None:
-    ticket = some(desk, "open")
-    after = await desk.zendesk.update_ticket(native(ticket), TicketChange(note="A note."), KEY)
-    with attempting(LONG_AGO):
-        sent = await desk.zendesk.reply(native(ticket), Reply("A reply.", after.version), KEY)
-    assert not sent.replayed
-    assert [entry[1:] for entry in (await thread(desk, ticket))[:2]] == [(True, "A reply."), (False, "A note.")]
-
-
-# --------------------------------------------------------------------------------------------------- preferences
-
-
-async def test_a_language_is_set_and_seen_at_once(desk: Helpdesk) -> None:
-    person = next(p for p in desk.company.people if p.language == "en" and "helpdesk" in p.systems)
-    [before] = await desk.zendesk.contacts([str(200_001 + person.number)])
-    changed = await desk.zendesk.change_preferences(before, PreferenceChanges(language="pt"), "asked by phone")
-    assert changed == before.model_copy(update={"language": "pt", "updated_at": PRESENT})
-    assert await desk.zendesk.contacts([before.ref.native]) == [changed]
-    assert (await desk.wire("GET", f"users/{before.ref.native}"))["user"]["locale"] == "pt-BR"
-
-
-async def test_a_language_that_is_set_already_is_left_as_it_is(desk: Helpdesk) -> None:
-    person = next(p for p in desk.company.people if p.language == "pt" and "helpdesk" in p.systems)
-    [before] = await desk.zendesk.contacts([str(200_001 + person.number)])
-    for changes in (PreferenceChanges(language="pt"), PreferenceChanges(email_marketing=False, sms_marketing=True)):
-        assert await desk.zendesk.change_preferences(before, changes, "") == before
-    assert all(entry.method == "GET" for entry in desk.sandbox.requests)
-
-
-async def test_setting_a_language_twice_changes_nothing_more_when_the_answer_is_lost(desk: Helpdesk) -> None:
-    who = user(KEY_ACCOUNT)
-    language = "ja" if desk.company.people[KEY_ACCOUNT].language != "ja" else "de"
-    await desk.zendesk.change_preferences(who, PreferenceChanges(language="en"), "")
-    desk.sandbox.faults = Faults(plan=["ok", "ok", "drop_after_commit"])
-    changed = await desk.zendesk.change_preferences(who, PreferenceChanges(language=language), "")
-    assert changed.language == language
-
-
-async def test_a_language_that_the_account_does_not_have_is_refused(desk: Helpdesk) -> None:
-    with pytest.raises(InvalidInput, match=r"no locale for 'xx'. It has en-US, de, fr, pt-BR, ja"):
-        await desk.zendesk.change_preferences(user(KEY_ACCOUNT), PreferenceChanges(language="xx"), "")
-
-
-@pytest.mark.parametrize(
-    ("has", "locale"), [(["en-US", "es-419", "es"], "es"), (["en-US", "ES-mx", "es-419"], "ES-mx"), (["est"], None)]
-)
-async def test_the_language_itself_is_preferred_to_one_of_its_countries(has: list[str], locale: str | None) -> None:
-    sent: list[Any] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        if request.method == "PUT":
-            sent.append(json.loads(request.content))
-            return httpx.Response(200, json={"user": {**USER, "locale": locale}})
-        if request.url.path == "/api/v2/locales":
-            return httpx.Response(200, json={"locales": [{"locale": name} for name in has]})
-        return httpx.Response(200, json={"users": [USER], "organizations": [{"id": 3, "name": "Engines"}]})
-
-    who, changes = Contact(ref=Ref("zendesk", "user", "7"), name=""), PreferenceChanges(language="es")
-    if locale is None:
-        with pytest.raises(InvalidInput):
-            await Zendesk(saying(answer)).change_preferences(who, changes, "")
-        return
-    changed = await Zendesk(saying(answer)).change_preferences(who, changes, "")
-    assert (changed.language, changed.company) == ("es", "Engines")
-    assert sent == [{"user": {"locale": locale}}]
-
-
-@pytest.mark.parametrize("number", ["1", "me", "9" * 400, "200001/../200002"])
-async def test_who_is_nobody_has_no_language(desk: Helpdesk, number: str) -> None:
-    nobody = Contact(ref=Ref("zendesk", "user", number), name="")
-    with pytest.raises(NotFound, match="no user"):
-        await desk.zendesk.change_preferences(nobody, PreferenceChanges(language="de"), "")
-    assert all(entry.method == "GET" for entry in desk.sandbox.requests)
