@@ -32,7 +32,7 @@ def every_fault() -> Any:
 @every_fault()
 @pytest.mark.parametrize("vendor", VENDORS)
 async def test_a_search_goes_on_without_the_backend_and_names_it(vendor: str, faults: dict[str, Any], code: str):
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         await at.ask("find_customers", identifiers=["nobody@nowhere.example"])  # every system has given a token
         at.broken(vendor, **faults)
         answer = await at.ask("find_customers", identifiers=[at.company.people[0].email])
@@ -46,7 +46,7 @@ async def test_a_search_goes_on_without_the_backend_and_names_it(vendor: str, fa
 
 @every_fault()
 async def test_a_profile_is_given_with_what_is_known_when_another_system_fails(faults: dict[str, Any], code: str):
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         at.broken("zendesk", **faults)
         answer = await at.ask("get_customers", customer_ids=[FEMI], include=["counts"])
         profile = answer["items"][0]
@@ -57,7 +57,7 @@ async def test_a_profile_is_given_with_what_is_known_when_another_system_fails(f
 
 @every_fault()
 async def test_ids_of_a_system_that_fails_are_neither_found_nor_said_not_to_exist(faults: dict[str, Any], code: str):
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         at.broken("shopify", **faults)
         answer = await at.ask("get_customers", customer_ids=[SHOP_FEMI, FEMI])
         assert [row["customer_id"] for row in answer["items"]] == [FEMI]
@@ -67,7 +67,7 @@ async def test_ids_of_a_system_that_fails_are_neither_found_nor_said_not_to_exis
 
 @every_fault()
 async def test_the_timeline_is_given_without_the_backend_and_its_rows_come_later(faults: dict[str, Any], code: str):
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         asked: dict[str, Any] = {"customer_id": ROSA, "kinds": ["ticket", "order", "note"], "limit": 50}
         expected = sum(happened(at.company, KEY_ACCOUNT)[kind] for kind in asked["kinds"])
         # Who she is, is known by now; what happened with her is not.
@@ -118,7 +118,7 @@ async def test_a_ticket_is_repeated_with_the_same_words_whichever_systems_answer
 
 @every_fault()
 async def test_a_tool_with_one_backend_refuses_with_a_sentence_and_a_code(faults: dict[str, Any], code: str):
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         at.broken("zendesk", **faults)
         result = await at.call("get_ticket", ticket_id="zendesk:ticket:10001")
         assert result.is_error
@@ -246,7 +246,7 @@ async def test_a_deadline_that_makes_no_sense_is_none(asked: Any):
 
 
 async def test_every_call_leaves_one_record_whatever_becomes_of_it():
-    async with office(deadline=2.0) as at:
+    async with office(deadline=3.0) as at:
         await at.call("get_customers", customer_ids=[FEMI])
         await at.call("get_customers")
         at.broken("hubspot", error=1.0)
