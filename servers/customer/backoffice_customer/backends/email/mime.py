@@ -16,11 +16,11 @@ from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.parser import HeaderParser
 from email.utils import decode_rfc2231, getaddresses
-from html import unescape
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from backoffice_customer.backends.email.syntax import Values, strings
+from backoffice_customer.plaintext import seen
 
 LONGEST_ID = 250
 """Of a Message-ID that serves as one: what is longer, or not printable, counts as missing."""
@@ -207,7 +207,7 @@ def _parameters(wire: Values | bytes | None) -> dict[str, str]:
 def body(raw: bytes, part: Part) -> str:
     """A part's text, also of a part that is cut short or says wrong things about itself."""
     decoded = _charset(_transfer(raw, part.encoding), part.charset or "utf-8")
-    plain = _plain(decoded) if part.kind == "text/html" else decoded
+    plain = seen(decoded) if part.kind == "text/html" else decoded
     lines = (line.rstrip() for line in plain.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     kept = "".join(c for c in "\n".join(lines) if c.isprintable() or c in "\n\t")
     return re.sub(r"\n{3,}", "\n\n", kept).strip()
@@ -240,78 +240,6 @@ def _charset(raw: bytes, charset: str) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("latin-1")
-
-
-_TAG = re.compile(r"""</?([a-zA-Z][a-zA-Z0-9]*)(?>[^<>"']|"[^"<]{0,1000}"|'[^'<]{0,1000}')*+>""")
-_LINE = frozenset(
-    [
-        "blockquote",
-        "br",
-        "div",
-        "dl",
-        "dt",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "ol",
-        "p",
-        "pre",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "ul",
-    ]
-)
-_GAP = frozenset(["blockquote", "ol", "p", "table", "ul"])
-_UNSEEN = frozenset(["head", "script", "style", "template", "title"])
-
-
-def _plain(page: str) -> str:
-    """The text of a page, a line for each block.
-
-    The standard library's parser takes a minute for 64 kB of `<a <a <a`; this one goes through any page once.
-    """
-    words: list[str] = []
-    at = 0
-    endless: set[str] = set()
-    while (tag := page.find("<", at)) >= 0:
-        words.append(_joined(page[at:tag]))
-        if page.startswith(("<!", "<?"), tag):
-            close = "-->" if page.startswith("<!--", tag) else ">"
-            end = page.find(close, tag)
-            at = len(page) if end < 0 else end + len(close)
-        elif (found := _TAG.match(page, tag)) is None:
-            words.append("<")
-            at = tag + 1
-        else:
-            name, at = found[1].lower(), found.end()
-            closes = found[0].startswith("</")
-            words.append(_break(name, closes=closes))
-            if name in _UNSEEN - endless and not closes:
-                closing = re.compile(f"</{name}", re.IGNORECASE | re.ASCII).search(page, at)
-                at = at if closing is None else closing.start()
-                endless |= {name} if closing is None else set()
-    words.append(_joined(page[at:]))
-    lines = (line.strip() for line in "".join(words).split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines))
-
-
-def _joined(between: str) -> str:
-    return re.sub(r"\s+", " ", unescape(between))
-
-
-def _break(name: str, *, closes: bool) -> str:
-    if closes:
-        return "\n" if name in _GAP else ""
-    if name == "li":
-        return "\n- "
-    return "\n" if name in _LINE else ""
 
 
 _SEPARATOR = re.compile(r"-{3,}+\s*+[\w ]{5,40}-{3,}+|_{20,}+")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from backoffice_customer.markup import BLOCKS, Node, document
+from backoffice_customer.plaintext import seen
 
 LONGEST = 65_536
 """Characters that are read of a rich text: as many as HubSpot keeps of a note."""
@@ -14,7 +14,7 @@ LONGEST = 65_536
 def text_of(html: str, *, most: int = LONGEST) -> str:
     """What a reader sees, a line for each of its paragraphs; of so many characters at the beginning."""
     beginning = html[:most]
-    text = _seen(document(beginning if _is_markup(html) else beginning.replace("<", "&lt;")).root)
+    text = seen(beginning if _is_markup(html) else beginning.replace("<", "&lt;").replace("\n", "<br>"))
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
@@ -32,19 +32,3 @@ def html_of(text: str) -> str:
 
 def _is_markup(html: str) -> bool:
     return any(mark in html for mark in ("</", "/>", "<br>"))
-
-
-def _seen(root: Node) -> str:
-    """All text, with a line break at both ends of whatever stands on lines of its own."""
-    parts: list[str] = []
-    left: list[Node | str] = [root]
-    while left:
-        part = left.pop()
-        if isinstance(part, str):
-            parts.append(part)
-        elif part.tag == "br":
-            parts.append("\n")
-        else:
-            around = ["\n"] if part.tag in BLOCKS else []
-            left += [*around, *reversed(part.children), *around]
-    return "".join(parts)
