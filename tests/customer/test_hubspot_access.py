@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from starlette.responses import JSONResponse, Response
+from tests.canaries import canary
 from tests.customer.crm import (
     NOTES,
     SEARCH,
@@ -22,13 +24,17 @@ from tests.customer.crm import (
     wire,
     written,
 )
+from tests.shared.acme import Secrets, credential
+from tests.shared.clocks import ManualClock
 
-from backoffice_customer.backends.hubspot import HUBSPOT
+from backoffice_customer.backends.hubspot import HUBSPOT, HubSpot
+from backoffice_customer.backends.hubspot.sandbox import CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN
 from backoffice_customer.ports import Span
 from backoffice_shared.backend import Allowance, Failure
-from backoffice_shared.credentials.source import MissingCredential
+from backoffice_shared.credentials.source import Credential, MissingCredential
 from backoffice_shared.deadline import within
 from backoffice_shared.errors import BackendUnavailable, InvalidInput, MalformedAnswer, PermissionDenied, RateLimited
+from backoffice_shared.http.client import connect
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Faults, InProcess
 
@@ -186,3 +192,27 @@ def test_hubspot_says_what_is_left_of_its_limit(
     names = {"X-HubSpot-RateLimit-Remaining": remaining, "X-HubSpot-RateLimit-Interval-Milliseconds": interval}
     headers = {name: value for name, value in names.items() if value is not None}
     assert HUBSPOT.allowance(httpx.Response(200, headers=headers)) == allowance
+
+
+class Kept(Secrets):
+    """A place for secrets where the next refresh token can be kept."""
+
+    async def replace(self, vendor: str, read: Credential, fields: Mapping[str, str]) -> Credential:  # noqa: ARG002
+        self.current = credential(f"{read.version}+", {**read, **fields})
+        return self.current
+
+
+async def test_a_refresh_token_buys_access_and_the_next_one_is_kept(crm: Crm) -> None:
+    safe = Kept({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": REFRESH_TOKEN})
+    http = connect(HUBSPOT, InProcess(crm.sandbox), safe, base_url=HUBSPOT.base_url, clock=ManualClock())
+    assert natives(await HubSpot(http).contacts([native(1)])) == [native(1)]
+    assert safe.current["refresh_token"]
+    await http.aclose()
+
+
+async def test_a_refresh_token_of_another_app_is_refused_in_a_sentence(crm: Crm) -> None:
+    safe = Kept({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "refresh_token": canary("refresh")})
+    http = connect(HUBSPOT, InProcess(crm.sandbox), safe, base_url=HUBSPOT.base_url, clock=ManualClock())
+    with pytest.raises(MissingCredential, match="refused the configured client_id, client_secret and refresh_token"):
+        await HubSpot(http).contacts([native(1)])
+    await http.aclose()
