@@ -64,7 +64,7 @@ class _Window:
         for at, cost in self._granted:
             over -= cost
             if over <= 0:
-                return max(at + ask.limit.seconds - now, 0.001)
+                return min(max(at + ask.limit.seconds - now, 0.001), ask.limit.seconds)
         return ask.limit.seconds
 
     def add(self, ask: Ask, now: float) -> None:

@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.real.valkey import ValkeyServer
 from tests.shared.clocks import ManualClock
@@ -84,6 +84,14 @@ Steps = st.lists(
 
 
 @given(steps=Steps)
+@example(
+    steps=[
+        (1.0190886490906754, "a", 1, Limit(4, 2.0)),
+        (1.7385786130488294, "a", 1, Limit(4, 2.0)),
+        (0.1642834164542047, "a", 1, Limit(4, 2.0)),
+        (0.0, "a", 4, Limit(4, 2.0)),
+    ]
+)
 def test_a_process_alone_grants_exactly_what_a_moving_window_allows(
     steps: Sequence[tuple[float, str, int, Limit]],
 ) -> None:
