@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +357,15 @@ async def test_what_can_be_opened_again_is_not_promised_to_be_closed(system: str
         assert [row["status"] for row in answer["results"]] == ["failed"]
         assert "closes nothing for good" in answer["results"][0]["error"]
         assert "plan_token" not in answer
+
+
+async def test_a_list_that_a_host_writes_as_a_string_counts_as_what_it_is(tmp_path: Path):
+    file = tmp_path / "agents.yaml"
+    file.write_text('agents:\n  clerk: {scopes: ["customer:read", "customer:write"], quotas: {records_changed: 1}}\n')
+    async with office(agents=file) as at:
+        with acting(caller("clerk")):
+            mine = [await a_ticket(at, system) for system in ("zendesk", "hubspot")]
+            refused = await at.refusal("update_tickets", ticket_ids=json.dumps(mine), priority="high")
+            assert "1 records changed left today" in refused
+            updated = await at.ask("update_tickets", ticket_ids=json.dumps(mine[:1]), priority="high")
+            assert [row["status"] for row in updated["results"]] == ["updated"]

@@ -131,61 +131,56 @@ class Happening:
 
 def _note(wire: Any, owners: Owners) -> Event:
     properties = wire["properties"]
-    return Event(
-        id=f"{HUBSPOT.name}:note:{wire['id']}",
-        kind="note",
-        at=properties["hs_timestamp"],
+    return _engagement(
+        wire,
+        "note",
         title="Note",
         summary=line_of(properties.get("hs_note_body") or "")[:240],
         actor=owners.name(properties.get("hubspot_owner_id")),
         direction="internal",
-        system=HUBSPOT.name,
-        url=wire.get("url"),
     )
 
 
 def _email(wire: Any, owners: Owners) -> Event:
     properties = wire["properties"]
     inbound = properties.get("hs_email_direction") == INCOMING_EMAIL
-    return Event(
-        id=f"{HUBSPOT.name}:email:{wire['id']}",
-        kind="email",
-        at=properties["hs_timestamp"],
+    return _engagement(
+        wire,
+        "email",
         title=properties.get("hs_email_subject") or "E-mail",
         summary=line_of(properties.get("hs_email_text") or properties.get("hs_email_html") or "")[:240],
         actor=sender(properties) if inbound else owners.name(properties.get("hubspot_owner_id")) or sender(properties),
         direction="in" if inbound else "out",
-        system=HUBSPOT.name,
-        url=wire.get("url"),
     )
+
+
+def _engagement(wire: Any, kind: EventKind, **said: Any) -> Event:
+    """What all engagements have in common, with what is `said` of this one."""
+    at = wire["properties"]["hs_timestamp"]
+    native = f"{HUBSPOT.name}:{kind}:{wire['id']}"
+    return Event(id=native, kind=kind, at=at, system=HUBSPOT.name, url=wire.get("url"), **said)
 
 
 def _call(wire: Any, owners: Owners) -> Event:
     properties = wire["properties"]
-    return Event(
-        id=f"{HUBSPOT.name}:call:{wire['id']}",
-        kind="call",
-        at=properties["hs_timestamp"],
+    return _engagement(
+        wire,
+        "call",
         title=properties.get("hs_call_title") or "Call",
         summary=line_of(properties.get("hs_call_body") or "")[:240],
         actor=owners.name(properties.get("hubspot_owner_id")),
         direction=_CALL_DIRECTIONS.get(properties.get("hs_call_direction") or ""),
-        system=HUBSPOT.name,
-        url=wire.get("url"),
     )
 
 
 def _meeting(wire: Any, owners: Owners) -> Event:
     properties = wire["properties"]
-    return Event(
-        id=f"{HUBSPOT.name}:meeting:{wire['id']}",
-        kind="meeting",
-        at=properties["hs_timestamp"],
+    return _engagement(
+        wire,
+        "meeting",
         title=properties.get("hs_meeting_title") or "Meeting",
         summary=line_of(properties.get("hs_meeting_body") or "")[:240],
         actor=owners.name(properties.get("hubspot_owner_id")),
-        system=HUBSPOT.name,
-        url=wire.get("url"),
     )
 
 
