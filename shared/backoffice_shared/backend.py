@@ -44,7 +44,7 @@ class TokenEndpoint:
     """Where `client_id` and `client_secret` are exchanged for an access token, alone (RFC 6749 §4.4) or with a refresh
     token that each exchange replaces (§6).
 
-    `path` is one at the vendor's `base_url`, or a whole URL. The request is a form, as the RFC has it, or JSON where the
+    `path` is one at the vendor's `base_url`, or a whole URL. `scope` may hold the vendor's options (`{scopes}`). The request is a form, as the RFC has it, or JSON where the
     vendor wants that.
 
     `client` is how a refresh shows the client's own secret: every server should take Basic (§2.3.1), some take it only
@@ -105,7 +105,9 @@ class Backend:
 
     `name` is what ids and `sources[]` carry, `title` what sentences say. `base_url` may hold `{option}`s
     (`https://{subdomain}.zendesk.com`), which `options` names; `optional` are further ones, with their defaults, for the
-    adapter to read. `credentials` lists the sets of secret
+    adapter to read. `headers` may hold options too (`{"xero-tenant-id": "{tenant}"}`); one that comes out empty is not
+    sent. An idempotency key travels in `idempotency_header` or in the query parameter
+    `idempotency_parameter`. `credentials` lists the sets of secret
     fields that each suffice, best first. `key_lasts` is for how many seconds the vendor remembers an idempotency key.
     """
 
@@ -122,6 +124,11 @@ class Backend:
     rate: Rate = Rate(requests=100, seconds=10, burst=20)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     idempotency_header: str | None = None
+    idempotency_parameter: str | None = None
     key_lasts: float = 86_400.0
     replayed: Callable[[httpx.Response], bool] = never_replayed
     timeout: float = 10.0
+
+    @property
+    def knows_keys(self) -> bool:
+        return self.idempotency_header is not None or self.idempotency_parameter is not None

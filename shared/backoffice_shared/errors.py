@@ -4,6 +4,7 @@
     ├── InvalidInput          the arguments cannot be right: say which and why
     ├── NotFound              the thing asked for does not exist
     ├── PermissionDenied      the credential or the caller may not do this
+    ├── ApprovalRequired      a human has to agree to it first
     ├── Conflict              the state of the thing forbids it, or a key was used for something else
     ├── TooLarge              the answer is beyond what we carry: say how to narrow
     ├── RateLimited           too many requests: wait `retry_after` seconds
@@ -72,6 +73,10 @@ class NotFound(BackofficeError):  # noqa: N818
 
 class PermissionDenied(BackofficeError):  # noqa: N818
     code = "permission_denied"
+
+
+class ApprovalRequired(BackofficeError):  # noqa: N818
+    code = "approval_required"
 
 
 class Conflict(BackofficeError):  # noqa: N818

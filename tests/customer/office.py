@@ -3,62 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from mcp.client import Client
-from mcp_types import CallToolResult, TextContent
-from pydantic import SecretStr
-from tests.canaries import canary
-from tests.foundation import Records, foundation
-from tests.watched import WatchedClient
+from tests.office import Office, office_of, said, unhurried
 
 from backoffice_customer.server import SERVER
-from backoffice_shared.backend import Rate, no_allowance
-from backoffice_shared.jsonvalues import obj
-from backoffice_shared.mcp.domain import Reach, Reachable, sandboxed
-from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.sandbox.company import Company, Mail, Ticket
-from backoffice_shared.sandbox.frame import Faults, VendorSandbox
-from backoffice_shared.settings import Settings
+
+__all__ = ["Office", "happened", "office", "said", "unhurried"]
 
 
-class Office:
-    """`client` has the tools; `sandboxes` has the vendors, to look at and to break."""
-
-    def __init__(self, client: Client, company: Company, sandboxes: dict[str, VendorSandbox], audit: Records) -> None:
-        self.client = client
-        self.company = company
-        self.sandboxes = sandboxes
-        self.audit = audit
-
-    async def call(self, tool: str, **arguments: Any) -> CallToolResult:
-        return await self.client.call_tool(tool, arguments)
-
-    async def ask(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """The answer of a call that must not be refused."""
-        result = await self.call(tool, **arguments)
-        assert not result.is_error, said(result)
-        return obj(result.structured_content)
-
-    async def refusal(self, tool: str, **arguments: Any) -> str:
-        """The sentence of a call that must be refused."""
-        result = await self.call(tool, **arguments)
-        assert result.is_error, result.structured_content
-        return said(result)
-
-    def forget(self) -> None:
-        """What is noted about each call, so that a test can make very many."""
-        self.audit.calls -= len(self.audit.written)
-        self.audit.written.clear()
-        for sandbox in self.sandboxes.values():
-            sandbox.requests.clear()
-
-    def broken(self, vendor: str, **faults: Any) -> None:
-        self.sandboxes[vendor].faults = Faults(**faults)
+def office(**given: Any) -> AbstractAsyncContextManager[Office]:
+    """`given` as `office_of` takes it."""
+    return office_of(SERVER, **given)
 
 
 def happened(company: Company, number: int) -> Counter[str]:
@@ -75,48 +34,3 @@ def happened(company: Company, number: int) -> Counter[str]:
 
 def _theirs(entries: Iterable[Ticket | Mail], number: int) -> list[Ticket | Mail]:
     return [entry for entry in entries if entry.person == number]
-
-
-def said(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-def unhurried(reachable: Reachable) -> Reachable:
-    """The same vendors, but as if their limits were out of reach."""
-    rate = Rate(requests=1e6, seconds=1, burst=1e6)
-
-    def changed(reach: Reach) -> Reach:
-        backend = replace(reach.vendor.backend, rate=rate, allowance=no_allowance)
-        return replace(reach, vendor=replace(reach.vendor, backend=backend))
-
-    return replace(reachable, reached=[changed(reach) for reach in reachable.reached])
-
-
-@asynccontextmanager
-async def office(
-    *,
-    customers: int = 50,
-    seed: int = 7,
-    audit: Records | None = None,
-    agents: Path | None = None,
-    hurried: bool = True,
-    systems: Collection[str] | None = None,
-    **settings: Any,
-) -> AsyncGenerator[Office]:
-    """`systems`: only these are configured."""
-    company = Company(seed=seed, customers=customers)
-    sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
-    audit = audit or Records()
-    reachable = sandboxed(SERVER, sandboxes)
-    if systems is not None:
-        kept = [reach for reach in reachable.reached if reach.vendor.backend.name in systems]
-        reachable = replace(reachable, reached=kept)
-    server = domain_server(
-        SERVER,
-        reachable if hurried else unhurried(reachable),
-        Settings(log_level="ERROR", cursor_key=SecretStr(canary("cursors")), **settings),
-        foundation(audit=audit, agents=agents),
-    )
-    async with WatchedClient(server, audit=audit) as client:
-        yield Office(client, company, sandboxes, audit)
-    audit.must_have_every_call()

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.foundation import embedded_state
 from tests.shared.acme import Secrets
 from tests.simulation import LoopClock, simulate
 
@@ -43,7 +44,7 @@ async def _timed(ask: Ask, *systems: str) -> float:
         for vendor in SERVER.vendors
         if vendor.backend.name in systems
     }
-    services = assemble(clients, Settings())
+    services = assemble(clients, Settings(), embedded_state())
     for n in (1, 0):
         if n == 0:
             for name in systems:

@@ -68,7 +68,7 @@ DESK = Domain(
     instructions="",
     tools=(greet, look_for, stumble, wait_for),
     vendors=(),
-    assemble=lambda _clients, _settings: object(),
+    assemble=lambda _clients, _settings, _state: object(),
 )
 
 

@@ -212,7 +212,7 @@ async def stumble() -> Nothing:
     raise RuntimeError("this is why")
 
 
-DESK = Domain("desk", "Desk", "", (stumble,), (), assemble=lambda _clients, _settings: object())
+DESK = Domain("desk", "Desk", "", (stumble,), (), assemble=lambda _clients, _settings, _state: object())
 
 
 async def test_what_a_server_logs_of_a_call_names_the_trace_of_the_agent() -> None:

@@ -39,6 +39,7 @@ from backoffice_customer.tools import TOOLS
 from backoffice_customer.wishes import Wishes
 from backoffice_shared.http.client import BackendClient
 from backoffice_shared.mcp.domain import Domain, Vendor
+from backoffice_shared.mcp.foundation import State
 from backoffice_shared.paging import Cursors
 from backoffice_shared.plans import Plans
 from backoffice_shared.settings import Settings
@@ -93,7 +94,7 @@ def _staff(clients: Mapping[str, BackendClient]) -> _Staff:
     return staff
 
 
-def assemble(clients: Mapping[str, BackendClient], settings: Settings) -> Services:
+def assemble(clients: Mapping[str, BackendClient], settings: Settings, _state: State) -> Services:
     key = settings.cursor_key.get_secret_value().encode()
     cursors, plans = Cursors(key), Plans(key)
     staff = _staff(clients)

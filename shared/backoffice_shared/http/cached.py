@@ -13,6 +13,7 @@ are then seen that much later.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -145,9 +146,13 @@ class Cached(httpx.AsyncBaseTransport):
             return await self._inner.handle_async_request(request)
         finally:
             # Also when it failed: a write without an answer may have been carried out.
-            names = tag_names(self._backend.name, call.tags)
-            self._drop(names)
-            await asyncio.wait((self._shelved.forget(names),))
+            await self.forget(call.tags)
+
+    async def forget(self, tags: Iterable[str]) -> None:
+        """Drop every answer with one of these tags, here and on all replicas."""
+        names = tag_names(self._backend.name, tags)
+        self._drop(names)
+        await asyncio.wait((self._shelved.forget(names),))
 
     def _drop(self, tags: frozenset[str]) -> None:
         self._generation += 1

@@ -17,7 +17,8 @@ network      the wire
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
@@ -55,6 +56,7 @@ from backoffice_shared.state.turns import Turns
 T = TypeVar("T")
 
 Params = Mapping[str, str | int | bool | list[str]]
+Form = Mapping[str, str | list[str]]
 
 Twice = Literal["unsafe", "looked up", "harmless"]
 """What carrying a write out twice would be, where the vendor knows no keys. "looked up": the caller of `write` has seen
@@ -84,15 +86,18 @@ class BackendClient:
         credentials: CredentialSource,
         stack: httpx.AsyncBaseTransport,
         health: Callable[[], Health],
+        forget: Callable[[Iterable[str]], Awaitable[None]],
         options: Mapping[str, str] | None = None,
     ) -> None:
         """`options` are the vendor's own settings, by the names that `Backend` gives them."""
         self.backend = backend
         self.options = {**backend.optional, **(options or {})}
+        self._headers = {name: said for name, text in backend.headers.items() if (said := _filled(text, self.options))}
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
         self._stack = stack
         self._health = health
+        self._forget = forget
 
     async def read(
         self,
@@ -131,28 +136,29 @@ class BackendClient:
         method: str = "POST",
         params: Params | None = None,
         json: object = None,
+        form: Form | None = None,
         key: str | None = None,
         twice: Twice = "unsafe",
         touches: Iterable[str] = (),
     ) -> Written[T]:
-        """Change something. `key` makes it repeatable where the vendor honours one; `touches` drops cached answers.
+        """Change something, with a body of JSON or, where the vendor wants that, of a form. `key` makes it repeatable where
+        the vendor honours one; `touches` drops cached answers.
 
         Raises:
             OutcomeUnknown: it was sent, and no clear answer came.
             BackofficeError: as for `read`.
         """
         must_see(self.backend.name, self.backend.title, whole=True)
-        header = self.backend.idempotency_header
         call = Call(
             operation,
             reads=False,
             tags=frozenset(touches),
-            key=key if header else None,
+            key=key if self.backend.knows_keys else None,
             harmless=twice == "harmless",
         )
         if twice == "unsafe":
             self._check_repetition(call)
-        response = await self._send(call, method, path, params, json)
+        response = await self._send(call, method, path, params, json, form)
         return Written(self._translated(call, response, into), self.backend.replayed(response))
 
     def _check_repetition(self, call: Call) -> None:
@@ -169,11 +175,16 @@ class BackendClient:
             hint="Look first whether it was. If not, use a new key",
         )
 
-    async def _send(self, call: Call, method: str, path: str, params: Params | None, json: object) -> httpx.Response:
-        headers = {"Accept": "application/json", **self.backend.headers}
+    async def _send(
+        self, call: Call, method: str, path: str, params: Params | None, json: object, form: Form | None = None
+    ) -> httpx.Response:
+        headers = {"Accept": "application/json", **self._headers}
         if call.key is not None and self.backend.idempotency_header is not None:
             headers[self.backend.idempotency_header] = call.key
-        request = httpx.Request(method, self._base_url + path, params=params, json=json, headers=headers)
+        if call.key is not None and self.backend.idempotency_parameter is not None:
+            params = {**(params or {}), self.backend.idempotency_parameter: call.key}
+        body: dict[str, Any] = {"json": json} if form is None else {"data": form}
+        request = httpx.Request(method, self._base_url + path, params=params, headers=headers, **body)
         return await self._stack.handle_async_request(attach(request, call))
 
     def _translated(self, call: Call, response: httpx.Response, into: Callable[[Any], T]) -> T:
@@ -191,6 +202,10 @@ class BackendClient:
                 self.backend.title, f"answered {call.operation} in a form that we do not understand"
             ) from error
 
+    async def forget(self, tags: Iterable[str]) -> None:
+        """Drop the answers that are about these: something was changed there without us."""
+        await self._forget(tags)
+
     async def health(self) -> Health:
         try:
             credential = await self._credentials.read(self.backend.name)
@@ -207,6 +222,14 @@ def _partition(credential: Credential, *, personal: bool) -> str:
     """Whose answers a read gives: this credential's, by what it is rather than by what its source calls it."""
     secret = canonical([credential.identity, sorted(credential.items()), principal().key if personal else ""])
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _filled(text: str, options: Mapping[str, str]) -> str:
+    """With the options it names, and printable; the `base_url` of an operator's own may leave some of them out."""
+    filled = text.format_map(defaultdict(str, options))
+    if not filled.isprintable() or not filled.isascii():
+        raise InvalidInput("", f"{filled!r} cannot be sent in a header")
+    return filled
 
 
 def path(*segments: str) -> str:
@@ -232,6 +255,9 @@ def connect(
 
     `turns` and `shelf` are shared with other replicas, where there are any. `calm`: this process has time for hedges.
     """
+    if (endpoint := backend.token_endpoint) is not None:
+        scope = _filled(endpoint.scope, {**backend.optional, **(options or {})})
+        backend = replace(backend, token_endpoint=replace(endpoint, scope=scope))
     latencies = Latencies(clock)
     budget = RetryBudget(backend.name)
     network = Network(wire, backend.title)
@@ -244,9 +270,9 @@ def connect(
     stack = Hedged(stack, backend, latencies, steady=lambda call: calm() and guarded.closed(call.group), clock=clock)
     stack = Retrying(stack, backend, budget=budget, latencies=latencies, clock=clock)
     stack = Coalesced(stack)
-    stack = Cached(stack, backend, shelf=shelf, clock=clock)
+    stack = cached = Cached(stack, backend, shelf=shelf, clock=clock)
     stack = Translated(stack, backend)
-    return BackendClient(backend, base_url, credentials, stack, guarded.health, options)
+    return BackendClient(backend, base_url, credentials, stack, guarded.health, cached.forget, options)
 
 
 def _tokens(

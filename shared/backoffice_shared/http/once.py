@@ -1,4 +1,4 @@
-"""A write to a vendor that knows no idempotency keys is carried out once all the same: whoever cannot be asked is watched.
+"""A write is carried out once also at a vendor that knows no idempotency keys, or has forgotten this one by now.
 
 Where an earlier attempt may have been carried out, its effect is looked for before anything is sent. Where an answer is
 lost, the effect is looked for too. Nothing is sent again before the first request must have arrived or be lost.
@@ -18,13 +18,19 @@ SETTLED = timedelta(seconds=60)
 SKEW = timedelta(seconds=5)
 """By so much a vendor's clock may be behind ours. What equals the effect and was made in this time before is taken for it."""
 
+KEYS_SKEW = timedelta(minutes=1)
+"""So long before a vendor may forget a key, it is not relied on any more."""
+
 
 async def once(
     title: str,
     write: Callable[[], Awaitable[Written[T]]],
     look: Callable[[datetime], Awaitable[T | None]],
+    *,
+    remembers: float = 0.0,
 ) -> Written[T]:
-    """Carry out `write`, unless an earlier attempt with this call's idempotency key did.
+    """Carry out `write`, unless an earlier attempt with this call's idempotency key did. For so many seconds the vendor
+    `remembers` the key that `write` sends, and sees to it itself.
 
     `write` calls `BackendClient.write(..., twice="looked up")`. `look` finds what it made, by the key where the vendor
     keeps it and else by its content, at or after the time given; it must not be answered from a cache. `title` is the
@@ -34,7 +40,7 @@ async def once(
         OutcomeUnknown: it was sent, and cannot be seen (yet).
     """
     since = uncertain_since()
-    if since is not None:
+    if since is not None and datetime.now(UTC) - since >= timedelta(seconds=remembers) - KEYS_SKEW:
         if (found := await look(since - SKEW)) is not None:
             return Written(found, replayed=True)
         if (waited := datetime.now(UTC) - since) < SETTLED:

@@ -76,6 +76,35 @@ def _text(resource: Addressed, result: object) -> str:
     raise ResourceError(sentence)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What stands at one fixed address, for whoever may use `tool`. `render` makes it of what the tools work with."""
+
+    uri: str
+    name: str
+    description: str
+    tool: str
+    render: Callable[[Any], str]
+    mime_type: str = "text/markdown"
+
+
+def serve_page(
+    server: MCPServer[Any],
+    page: Page,
+    facts: Callable[[str], ToolFacts | None],
+    access: Access,
+    assembled: Callable[[], object],
+) -> None:
+    async def read() -> str:
+        known = facts(page.tool)
+        if known is None or not access.shows(access.identified(principal()), known):
+            raise ResourceNotFoundError(f"there is no {page.uri} for you")
+        return page.render(assembled())
+
+    serve = server.resource(page.uri, name=page.name, description=page.description, mime_type=page.mime_type)
+    serve(read)
+
+
 def serve_schemas(
     server: MCPServer[Any],
     specs: Mapping[str, ToolSpec],

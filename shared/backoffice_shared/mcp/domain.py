@@ -17,9 +17,10 @@ from backoffice_shared.errors import InvalidInput
 from backoffice_shared.http.client import BackendClient, connect
 from backoffice_shared.http.network import wire
 from backoffice_shared.jsonvalues import obj
-from backoffice_shared.mcp.addressed import Addressed
-from backoffice_shared.mcp.foundation import Foundation
+from backoffice_shared.mcp.addressed import Addressed, Page
+from backoffice_shared.mcp.foundation import Foundation, State
 from backoffice_shared.mcp.tool import ToolSpec
+from backoffice_shared.mcp.webhooks import Hooked, Verify
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
 from backoffice_shared.settings import Settings
@@ -37,19 +38,23 @@ class Vendor:
     provides: frozenset[str]
     deprecated: Mapping[frozenset[str], str] = field(default_factory=dict[frozenset[str], str])
     over: Callable[[], httpx.AsyncBaseTransport] = wire
+    webhook: Verify | None = None
+    """How what the vendor tells of its own accord is verified."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain server. `assemble` builds from the connected backends what tools resolve their parameters from."""
+    """One domain server. `assemble` builds from the connected backends, the settings and what outlives a call what
+    tools resolve their parameters from."""
 
     name: str
     title: str
     instructions: str
     tools: Sequence[ToolSpec]
     vendors: Sequence[Vendor]
-    assemble: Callable[[Mapping[str, BackendClient], Settings], object]
+    assemble: Callable[[Mapping[str, BackendClient], Settings, State], object]
     resources: Sequence[Addressed] = ()
+    pages: Sequence[Page] = ()
     prompts: Sequence[Callable[..., str]] = ()
     """Each a function whose parameters are the prompt's arguments, and whose docstring describes it."""
     personal_scope: str = ""
@@ -91,6 +96,15 @@ class Reachable:
         """The tools that the vendors reached can serve."""
         provided = {capability for reach in self.reached for capability in reach.vendor.provides}
         return [spec for spec in domain.tools if not spec.needs or spec.needs in provided]
+
+    @property
+    def hooked(self) -> list[Hooked]:
+        """The vendors reached that tell of their own accord."""
+        return [
+            Hooked(reach.vendor.backend.name, reach.vendor.webhook, reach.credentials)
+            for reach in self.reached
+            if reach.vendor.webhook is not None
+        ]
 
     @asynccontextmanager
     async def connected(self, on: Foundation) -> AsyncGenerator[dict[str, BackendClient]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from backoffice_shared.errors import InvalidInput
-from backoffice_shared.mcp.auth.guard import Guard, Resource
+from backoffice_shared.mcp.auth.guard import OPEN, Guard, Resource
 from backoffice_shared.mcp.auth.opened import verifier_of
 from backoffice_shared.mcp.auth.verifier import Verifier
 from backoffice_shared.mcp.foundation import Foundation
@@ -35,9 +35,17 @@ class Door:
 
 
 def guard_of(
-    settings: Settings, on: Foundation, lookup: Lookup, *, server: str, title: str, scopes: Callable[[], Iterable[str]]
+    settings: Settings,
+    on: Foundation,
+    lookup: Lookup,
+    *,
+    server: str,
+    title: str,
+    scopes: Callable[[], Iterable[str]],
+    hooks: Iterable[str] = (),
 ) -> Door | None:
-    """The guard that the settings ask for; None when they accept no credential.
+    """The guard that the settings ask for; None when they accept no credential. `hooks` are paths where vendors tell, and
+    prove who they are in their own way.
 
     Raises:
         InvalidInput: the settings contradict themselves.
@@ -47,11 +55,17 @@ def guard_of(
         return None
     issuers = () if settings.oauth_issuer is None else (settings.oauth_issuer,)
     resource = Resource(_checked(settings.public_url), issuers, scopes, title)
-    return Door(lambda app: guarded(app, verifier, resource, on, lookup, server), verifier.ready)
+    return Door(lambda app: guarded(app, verifier, resource, on, lookup, server, OPEN | set(hooks)), verifier.ready)
 
 
 def guarded(
-    app: ASGIApp, verifier: Verifier, resource: Resource, on: Foundation, lookup: Lookup, server: str
+    app: ASGIApp,
+    verifier: Verifier,
+    resource: Resource,
+    on: Foundation,
+    lookup: Lookup,
+    server: str,
+    open_paths: frozenset[str] = OPEN,
 ) -> ASGIApp:
     def missing(who: Principal, name: str) -> frozenset[str]:
         tool = lookup(name)
@@ -64,7 +78,15 @@ def guarded(
         if who is not None and known:
             on.audit.record(_turned_away(server, name, on.access.identified(who), reason))
 
-    return Guard(app, path=PATH, verifier=verifier, resource=resource, missing=missing, refused=refused)
+    return Guard(
+        app,
+        path=PATH,
+        verifier=verifier,
+        resource=resource,
+        missing=missing,
+        refused=refused,
+        open_paths=open_paths,
+    )
 
 
 def _turned_away(server: str, tool: str, who: Principal, reason: str) -> dict[str, object]:

@@ -1,11 +1,12 @@
 """A write with an idempotency key is carried out once, however often it is called, and by whichever replica.
 
-The key belongs to the principal and the tool, and is bound to the arguments. What was answered is kept seven days,
-thirty where money moves; so is a final refusal. What failed in passing is not kept: the next call tries again. When
+The key belongs to the principal and the tool, and is bound to the arguments. What was answered is kept thirty days; so
+is a final refusal. What failed in passing is not kept: the next call tries again. When
 it is unknown whether an earlier attempt was carried out, the next call repeats it with the same key, and the outbound
 stack refuses that where the vendor knows no keys, or has forgotten this one, unless the adapter has looked.
 
-A call that only shows what it would do uses up no key.
+A call that only shows what it would do uses up no key. An answer that says it is `unfinished` is not the last one: the
+same call again does the rest.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from backoffice_shared.principal import principal
 from backoffice_shared.state.records import Claim, Done, OtherArguments, Records, UnderWay
 from backoffice_shared.telemetry.metrics import IDEMPOTENCY
 
-KEEP = 7 * 86_400.0
-KEEP_MONEY = 30 * 86_400.0
+KEEP = 30 * 86_400.0
 LEASE_MARGIN = 5.0  # beyond the call's own deadline
 LONGEST_KEY = 255
+
+UNFINISHED = "unfinished"
 
 _FINAL = ("conflict", "not_found")
 
@@ -52,7 +54,7 @@ class Idempotent:
         try:
             scope = f"{principal().key}:{tool.name}"
             claimed = await self._records.claim(
-                scope, key, _fingerprint(arguments), lease=min(remaining(), 120.0) + LEASE_MARGIN
+                scope, key, _fingerprint(tool, arguments), lease=min(remaining(), 120.0) + LEASE_MARGIN
             )
         except BackofficeError as error:
             error.idempotency_key = key
@@ -60,28 +62,28 @@ class Idempotent:
         if isinstance(claimed, Claim):
             self._count("claimed" if claimed.uncertain_since is None else "resumed")
             planned = arguments.get("plan_token") is not None
-            return await self._carry_out(claimed, tool, ctx, call_next, planned=planned)
+            return await self._carry_out(claimed, ctx, call_next, planned=planned)
         return self._told(claimed, key)
 
-    async def _carry_out(
-        self, claim: Claim, tool: ToolFacts, ctx: Ctx, call_next: CallNext, *, planned: bool
-    ) -> HandlerResult:
+    async def _carry_out(self, claim: Claim, ctx: Ctx, call_next: CallNext, *, planned: bool) -> HandlerResult:
         """`planned`: by a plan, which another can replace."""
-        keep = KEEP if tool.spends is None else KEEP_MONEY
         try:
             with attempting(claim.uncertain_since):
                 result = await call_next(ctx)
         except BaseException:  # a crash, or the caller has gone: it may have been carried out
-            await _settled(self._records.release(claim, uncertain=True, keep=keep))
+            await _settled(self._records.release(claim, uncertain=True, keep=KEEP))
             raise
         outcome = outcome_of(result)
-        if isinstance(result, CallToolResult) and _is_final(outcome, claim, planned=planned):
-            await _settled(self._records.finish(claim, _written(result), keep=keep))
+        unfinished = isinstance(result, CallToolResult) and obj(result.structured_content).get(UNFINISHED) is True
+        if isinstance(result, CallToolResult) and not unfinished and _is_final(outcome, claim, planned=planned):
+            await _settled(self._records.finish(claim, _written(result), keep=KEEP))
         else:
-            uncertain = outcome.outcome == "unknown" or (
-                claim.uncertain_since is not None and outcome.outcome != "input_required"
+            uncertain = (
+                unfinished
+                or outcome.outcome == "unknown"
+                or (claim.uncertain_since is not None and outcome.outcome != "input_required")
             )
-            await _settled(self._records.release(claim, uncertain=uncertain, keep=keep))
+            await _settled(self._records.release(claim, uncertain=uncertain, keep=KEEP))
         return result
 
     def _told(self, known: Done | UnderWay | OtherArguments, key: str) -> HandlerResult:
@@ -117,9 +119,11 @@ def _is_final(outcome: CallOutcome, claim: Claim, *, planned: bool) -> bool:
     return outcome.error_code in _FINAL and claim.uncertain_since is None and not planned
 
 
-def _fingerprint(arguments: dict[str, Any]) -> str:
-    """The same for the same request, however its arguments are ordered, and by whichever preview it was prepared."""
-    asked = {name: value for name, value in arguments.items() if name not in ("idempotency_key", "plan_token")}
+def _fingerprint(tool: ToolFacts, arguments: dict[str, Any]) -> str:
+    """The same for the same request, however its arguments are ordered, and by whichever preview of the same tool it was
+    prepared. Where another tool previews, the plan is the request."""
+    apart = {"idempotency_key", "approval_id", *(("plan_token",) if tool.previews is not None else ())}
+    asked = {name: value for name, value in arguments.items() if name not in apart}
     return hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, ListResourceTemplatesResult, ListToolsResult
+from mcp_types import INVALID_PARAMS, ListResourcesResult, ListResourceTemplatesResult, ListToolsResult
 
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.access import Access
@@ -22,7 +22,7 @@ class Listed:
     """Middleware of the SDK: it passes every message, but for a stranger's about resources and prompts, and looks at lists of tools."""
 
     def __init__(self, lookup: Lookup, access: Access, addressed: Mapping[str, str] | None = None) -> None:
-        """`addressed` are resource templates, by name, with the tools that answer for them."""
+        """`addressed` are resources and templates of them, by name, with the tools that answer for them."""
         self._lookup = lookup
         self._access = access
         self._addressed = addressed or {}
@@ -39,8 +39,10 @@ class Listed:
 
         if ctx.method == "tools/list":
             return _only(result, "tools", "tools", shown)
+        answering = self._addressed
+        if ctx.method == "resources/list":
+            return _only(result, "resources", "resources", lambda name: name not in answering or shown(answering[name]))
         if ctx.method == "resources/templates/list":
-            answering = self._addressed
             return _only(
                 result,
                 "resource_templates",
@@ -52,7 +54,7 @@ class Listed:
 
 def _only(result: HandlerResult, field: str, on_the_wire: str, shown: Callable[[str], bool]) -> HandlerResult:
     """The entries of a list that are shown, by their names; in the SDK's form or as it goes out."""
-    if isinstance(result, ListToolsResult | ListResourceTemplatesResult):
+    if isinstance(result, ListToolsResult | ListResourcesResult | ListResourceTemplatesResult):
         return result.model_copy(update={field: [entry for entry in getattr(result, field) if shown(entry.name)]})
     wire: dict[str, Any] = obj(result)
     kept = [entry for entry in arr(wire.get(on_the_wire)) if shown(str(obj(entry).get("name")))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -10,11 +11,12 @@ from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.caching import CacheHint
+from mcp.server.mcpserver import RequestStateSecurity
 from mcp.server.mcpserver.prompts import Prompt
 
 from backoffice_shared import __version__
 from backoffice_shared.http.client import BackendClient
-from backoffice_shared.mcp.addressed import serve_addressed, serve_schemas
+from backoffice_shared.mcp.addressed import serve_addressed, serve_page, serve_schemas
 from backoffice_shared.mcp.chain import policies
 from backoffice_shared.mcp.domain import Domain, Reachable
 from backoffice_shared.mcp.foundation import Foundation
@@ -25,6 +27,8 @@ from backoffice_shared.mcp.measured import Messages
 from backoffice_shared.mcp.policy import Policies
 from backoffice_shared.mcp.strict import StrictTool
 from backoffice_shared.mcp.tool import pinned
+from backoffice_shared.mcp.webhooks import path_of, serve_webhook
+from backoffice_shared.principal import principal
 from backoffice_shared.settings import Settings
 
 log = logging.getLogger("backoffice")
@@ -46,12 +50,14 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
         for spec in specs
     }
     clients: dict[str, BackendClient] = {}
+    assembled: list[object] = []
 
     @asynccontextmanager
     async def lifespan(_server: MCPServer[Any]) -> AsyncGenerator[object]:
         async with reachable.connected(on) as connected:
             clients.update(connected)
-            yield domain.assemble(connected, settings)
+            assembled.append(domain.assemble(connected, settings, on.state))
+            yield assembled[-1]
         clients.clear()
 
     chain = policies(domain.name, facts.get, on, deadline=settings.deadline)
@@ -65,20 +71,37 @@ def domain_server(domain: Domain, reachable: Reachable, settings: Settings, on: 
         extensions=[Policies(chain)],
         middleware=[
             Messages(domain.name),
-            Listed(facts.get, on.access, {resource.scheme: resource.tool for resource in domain.resources}),
+            Listed(
+                facts.get,
+                on.access,
+                {resource.scheme: resource.tool for resource in domain.resources}
+                | {page.name: page.tool for page in domain.pages},
+            ),
         ],
         lifespan=lifespan,
         subscriptions=on.state.bus,
         cache_hints=CACHE_HINTS,
+        request_state_security=_sealed(settings),
         log_level=settings.log_level,
     )
     for resource in domain.resources:
         if resource.tool in tools:
             serve_addressed(server, resource, tools[resource.tool], chain)
+    for page in domain.pages:
+        if page.tool in tools:
+            serve_page(server, page, facts.get, on.access, lambda: assembled[-1])
+    for hooked in reachable.hooked:
+        serve_webhook(server, hooked, clients)
     serve_schemas(server, {spec.name: spec for spec in specs}, facts.get, on.access)
     for prompt in domain.prompts:
         server.add_prompt(Prompt.from_function(prompt))
     return server
+
+
+def _sealed(settings: Settings) -> RequestStateSecurity:
+    """What a client carries from a question to its answer: any replica with the same key can open it, and for nobody else."""
+    key = hmac.digest(settings.cursor_key.get_secret_value().encode(), b"request state", "sha256")
+    return RequestStateSecurity(keys=[key], bind_principal=lambda _ctx: principal().key)
 
 
 def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: Foundation) -> Door | None:
@@ -88,7 +111,8 @@ def domain_guard(domain: Domain, reachable: Reachable, settings: Settings, on: F
     def scopes() -> set[str]:
         return {tool.scope for tool in facts.values()} | {domain.personal_scope} - {""}
 
-    return guard_of(settings, on, facts.get, server=domain.name, title=domain.title, scopes=scopes)
+    hooks = [path_of(hooked.vendor) for hooked in reachable.hooked]
+    return guard_of(settings, on, facts.get, server=domain.name, title=domain.title, scopes=scopes, hooks=hooks)
 
 
 def announce(domain: Domain, reachable: Reachable, say: Callable[[str], None]) -> None:

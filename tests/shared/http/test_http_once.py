@@ -20,7 +20,14 @@ pytestmark = pytest.mark.anyio
 class Noting:
     """A vendor's notes: `there` is what looking finds, `looked` since when it was asked for."""
 
-    def __init__(self, clock: ManualClock, *steps: Step, there: list[str | Exception | None] | None = None) -> None:
+    def __init__(
+        self,
+        clock: ManualClock,
+        *steps: Step,
+        there: list[str | Exception | None] | None = None,
+        remembers: float = 0.0,
+    ) -> None:
+        self.remembers = remembers
         self.route, wire = scripted(*steps)
         self.http: BackendClient = connect(
             ACME, wire, Secrets({"access_token": "s3cret"}), base_url=ACME.base_url, clock=clock
@@ -39,7 +46,7 @@ class Noting:
                 raise found
             return found
 
-        return await once("Acme", write, look)
+        return await once("Acme", write, look, remembers=self.remembers)
 
     @property
     def sent(self) -> int:
@@ -114,3 +121,13 @@ async def test_what_changes_nothing_the_second_time_is_repeated_by_itself(clock:
             "things.set", "/things/1", into=lambda wire: wire["id"], method="PUT", twice="harmless"
         )
     assert (written.value, len(requests(route))) == ("n1", 2)
+
+
+@pytest.mark.parametrize(("ago", "looks"), [(30, 0), (240, 0), (299, 0), (301, 1), (3600, 1)])
+async def test_a_vendor_that_remembers_keys_is_sent_it_again_as_long_as_it_does(
+    clock: ManualClock, ago: int, looks: int
+):
+    noting = Noting(clock, MADE, remembers=360.0)
+    with attempting(datetime.now(UTC) - timedelta(seconds=ago)):
+        assert await noting.add() == Written("n1", replayed=False)
+    assert (noting.sent, len(noting.looked)) == (1, looks)

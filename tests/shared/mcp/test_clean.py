@@ -250,7 +250,7 @@ async def test_a_name_of_a_tool_is_given_back_without_what_is_hidden_in_it():
 @pytest.mark.anyio
 async def test_what_a_resource_tells_is_clean():
     warned = Reachable(warnings=[POISON])
-    domain = Domain("quiet", "Quiet", "", (), (), lambda _clients, _settings: object())
+    domain = Domain("quiet", "Quiet", "", (), (), lambda _clients, _settings, _state: object())
     async with Client(domain_server(domain, warned, Settings(log_level="ERROR"), foundation())) as client:
         read = await client.read_resource("health://backends")
     [content] = read.contents

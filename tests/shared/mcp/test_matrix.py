@@ -107,7 +107,7 @@ def expected(agent: str, granted: frozenset[str] | None, gate: Gate) -> dict[str
 
 @asynccontextmanager
 async def serving(file: Path | None, gate: Gate = OPEN) -> AsyncGenerator[Client]:
-    domain = Domain("matrix", "Matrix", "", SPECS, (), lambda _clients, _settings: till.Drawer())
+    domain = Domain("matrix", "Matrix", "", SPECS, (), lambda _clients, _settings, _state: till.Drawer())
     server = domain_server(domain, Reachable(), Settings(log_level="ERROR"), foundation(agents=file, gate=gate))
     async with Client(server) as client:
         yield client

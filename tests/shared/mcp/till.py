@@ -167,7 +167,9 @@ class Till:
 
 
 def till_server(drawer: Drawer, on: Foundation, **settings: Any) -> MCPServer[Any]:
-    domain = Domain("till", "Till", "", TOOLS, (), lambda _clients, _settings: drawer, personal_scope="till:personal")
+    domain = Domain(
+        "till", "Till", "", TOOLS, (), lambda _clients, _settings, _state: drawer, personal_scope="till:personal"
+    )
     return domain_server(domain, Reachable(), Settings(log_level="ERROR", **settings), on)
 
 

@@ -33,19 +33,7 @@ from backoffice_customer.models.orders import (
     Stock,
     StockRow,
 )
-from backoffice_customer.models.parameters import (
-    Cursor,
-    CustomerId,
-    DocId,
-    Fields,
-    Key,
-    Limit,
-    Moment,
-    OrderId,
-    PlanToken,
-    TicketId,
-)
-from backoffice_customer.models.refs import Ref, parse_ref
+from backoffice_customer.models.parameters import CustomerId, DocId, OrderId, TicketId
 from backoffice_customer.models.tickets import (
     Attachment,
     Comment,
@@ -61,6 +49,8 @@ from backoffice_customer.models.tickets import (
     TicketStatus,
     UpdatedTickets,
 )
+from backoffice_shared.parameters import Cursor, Fields, Key, Limit, Moment, PlanToken
+from backoffice_shared.refs import Ref, parse_ref
 
 __all__ = [
     "Article",

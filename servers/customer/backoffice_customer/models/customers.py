@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from backoffice_customer.models.refs import Ref
 from backoffice_shared.envelope import Answer, Listing
 from backoffice_shared.money import Money
+from backoffice_shared.refs import Ref
 
 EventKind = Literal["ticket", "email", "chat", "call", "meeting", "note", "order", "refund"]
 

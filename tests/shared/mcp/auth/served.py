@@ -106,6 +106,6 @@ async def door(
 ) -> AsyncGenerator[Door]:
     """The till's."""
     drawer = drawer or Drawer()
-    domain = Domain(name, "Till", "", TOOLS, (), lambda _clients, _settings: drawer)
+    domain = Domain(name, "Till", "", TOOLS, (), lambda _clients, _settings, _state: drawer)
     async with opened(guarded(domain, Reachable(), on, **settings), on, drawer) as at:
         yield at
