@@ -13,6 +13,7 @@ from random import Random
 from typing import Literal
 
 from backoffice_shared.sandbox.articles import ARTICLES, Article
+from backoffice_shared.sandbox.books import Books
 from backoffice_shared.sandbox.words import (
     AGENTS,
     CALLS,
@@ -194,6 +195,7 @@ class Company:
     """`today` is the company's present: nothing in it happened later."""
 
     currency = "USD"
+    long_history = LONG_HISTORY
 
     def __init__(self, *, seed: int = 7, customers: int = 50, today: datetime | None = None) -> None:
         if not FEWEST <= customers <= MOST:
@@ -377,6 +379,11 @@ class Company:
             )
             comments.append(Comment(ticket.created_at + step * n, agent, public, text))
         return comments
+
+    @cached_property
+    def books(self) -> Books:
+        """What was billed and paid."""
+        return Books(self)
 
     @cached_property
     def orders_of(self) -> dict[int, list[Order]]:
