@@ -18,10 +18,10 @@ from backoffice_customer.backends.confluence import sandbox as confluence
 from backoffice_customer.backends.email import sandbox as email
 from backoffice_customer.backends.hubspot import sandbox as hubspot
 from backoffice_customer.backends.salesforce.sandbox import grants as salesforce
-from backoffice_customer.backends.shopify import sandbox as shopify
 from backoffice_customer.backends.zendesk import sandbox as zendesk
 from backoffice_customer.server import SERVER
 from backoffice_shared.sandbox.company import Company
+from backoffice_shopify import sandbox as shopify
 
 SECRET = canary("spare")
 

@@ -36,7 +36,6 @@ from tests.contract.points import points
 from tests.contract.serving import serving
 
 from backoffice_customer.backends.shopify import SHOPIFY, Shopify, queries, shopify_sandbox
-from backoffice_customer.backends.shopify.sandbox import SCHEMA, TOKEN
 from backoffice_customer.models import Contact, EventKind, PreferenceChanges, Ref
 from backoffice_customer.ports import OrderQuery, OrderSection, Span
 from backoffice_shared.credentials.environment import EnvironmentCredentials
@@ -44,6 +43,7 @@ from backoffice_shared.http.client import connect
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
+from backoffice_shopify.sandbox import SCHEMA, TOKEN
 
 pytestmark = pytest.mark.anyio
 

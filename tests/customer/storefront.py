@@ -12,12 +12,12 @@ import httpx
 from tests.shared.clocks import ManualClock
 
 from backoffice_customer.backends.shopify import SHOPIFY, Shopify, shopify_sandbox
-from backoffice_customer.backends.shopify.sandbox import TOKEN
 from backoffice_customer.models import Contact, Ref
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import connect
 from backoffice_shared.sandbox.company import Company, Order
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
+from backoffice_shopify.sandbox import TOKEN
 
 TODAY = datetime(2026, 11, 1, tzinfo=UTC)
 URL = "https://northwind-outfitters.myshopify.com"

@@ -19,7 +19,6 @@ from tests.customer.storefront import (
 )
 
 from backoffice_customer.backends.shopify import SHOPIFY
-from backoffice_customer.backends.shopify.sandbox import CLIENT
 from backoffice_customer.models import (
     Contact,
     Ref,
@@ -38,6 +37,7 @@ from backoffice_shared.errors import (
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company, Person, order_name
 from backoffice_shared.sandbox.frame import Faults, InProcess
+from backoffice_shopify.sandbox import CLIENT
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.customer.storefront import HOSTILE
 
-from backoffice_customer.backends.shopify.search import AllOf, AnyOf, Not, Query, Term, condition, one_of, parse, words
+from backoffice_shopify.search import AllOf, AnyOf, Not, Query, Term, condition, one_of, parse, words
 
 
 def terms(query: Query) -> list[Term]:

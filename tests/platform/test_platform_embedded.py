@@ -28,4 +28,4 @@ async def test_a_call_that_is_passed_on_does_not_wait_for_the_place_that_it_has_
                 await on.load.enter("read")
             answer = await client.call_tool("find_customers", {"query": "maria"})
     assert not answer.is_error
-    assert said[0].startswith("Backoffice customer server: ")
+    assert any(line.startswith("Backoffice customer server: ") for line in said)

@@ -11,6 +11,7 @@ from backoffice_platform import asking, running
 from backoffice_shared import __version__
 from backoffice_shared.audit.commands import audit_commands
 from backoffice_shared.audit.opened import open_archive
+from backoffice_shared.mcp.approvals_command import approval_commands, open_approvals
 from backoffice_shared.mcp.auth.commands import key_commands
 from backoffice_shared.mcp.main import company_options, guarded, read_settings, serving_options
 
@@ -105,3 +106,6 @@ def call(tool: str, arguments: tuple[str, ...], compact: bool, url: str, token: 
 
 main.add_command(audit_commands(lambda server: open_archive(read_settings(), server)))
 main.add_command(key_commands())
+main.add_command(
+    approval_commands(lambda server: open_approvals(read_settings(), server), program="backoffice", server="backoffice")
+)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from pydantic import HttpUrl
 
-from backoffice_platform.installed import installed_domains
+from backoffice_platform.installed import all_sandboxes, installed_domains
 from backoffice_platform.upstreams import Upstream
 from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.main import reach
@@ -34,14 +34,16 @@ async def embedded(
 ) -> AsyncGenerator[list[Upstream]]:
     """Every installed domain server, each on a free loopback port, until the block ends.
 
-    They let in the platform that has the private half of `public_key`, and whoever has a key of agents.yaml.
+    They let in the platform that has the private half of `public_key`, and whoever has a key of agents.yaml. In the
+    sandbox, they share `company` and each vendor's state.
     """
+    sandboxes = {} if company is None else all_sandboxes(company)
     upstreams: list[Upstream] = []
     servers: list[tuple[HttpServer, asyncio.Task[None]]] = []
     beating = AsyncExitStack()
     try:
         for domain in installed_domains():
-            reachable = await reach(domain, settings, environment, sandbox=sandbox, company=company)
+            reachable = await reach(domain, settings, environment, sandbox=sandbox, sandboxes=sandboxes)
             announce(domain, reachable, say)
             listening = bind("127.0.0.1", 0)
             trusting = settings.model_copy(update={"trusted_platform_key": public_key, **_ONLY_THE_PLATFORM})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 
 from backoffice_shared.mcp.domain import Domain
+from backoffice_shared.mcp.main import sandboxes_of
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import VendorSandbox
 
@@ -18,5 +19,4 @@ def installed_domains() -> list[Domain]:
 
 def all_sandboxes(company: Company) -> dict[str, VendorSandbox]:
     """One sandbox for every vendor of every installed server, over the same company."""
-    vendors = [vendor for domain in installed_domains() for vendor in domain.vendors]
-    return {vendor.backend.name: vendor.sandbox(company) for vendor in vendors}
+    return sandboxes_of(installed_domains(), company)

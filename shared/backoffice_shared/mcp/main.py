@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from backoffice_shared.mcp.server import announce, domain_guard, domain_server
 from backoffice_shared.mcp.serving import address, listen, run, serve_http, serve_stdio
 from backoffice_shared.sandbox.company import FEWEST, MOST, Company
 from backoffice_shared.sandbox.directory import read_directory
+from backoffice_shared.sandbox.frame import VendorSandbox
 from backoffice_shared.settings import Settings, environment
 from backoffice_shared.telemetry.logs import log_to_stderr, say
 from backoffice_shared.telemetry.traces import tracing
@@ -40,16 +41,28 @@ def read_settings(**given: object) -> Settings:
         raise InvalidInput("", f"{name}: {fault['msg']}") from None
 
 
+def sandboxes_of(domains: Iterable[Domain], company: Company) -> dict[str, VendorSandbox]:
+    """One sandbox for each vendor of these, over the same company. Servers that have a vendor in common share it: what
+    one of them does there, the other sees."""
+    vendors = {vendor.backend.name: vendor for domain in domains for vendor in domain.vendors}
+    return {name: vendor.sandbox(company) for name, vendor in vendors.items()}
+
+
 async def reach(
-    domain: Domain, settings: Settings, env: Mapping[str, str], *, sandbox: str | None, company: Company | None
+    domain: Domain,
+    settings: Settings,
+    env: Mapping[str, str],
+    *,
+    sandbox: str | None,
+    sandboxes: Mapping[str, VendorSandbox],
 ) -> Reachable:
-    """The backends of `domain`: those configured, or with `sandbox` the sandbox at that URL, or `company` in this process."""
+    """The backends of `domain`: those configured, or with `sandbox` the sandbox at that URL, or with an empty one
+    `sandboxes`, which are in this process."""
     if sandbox is None:
         return await configured(domain, settings, env)
     if sandbox:
         return served_elsewhere(domain, await read_directory(sandbox))
-    assert company is not None  # noqa: S101 - whoever passes an empty URL has made one
-    return sandboxed(domain, {vendor.backend.name: vendor.sandbox(company) for vendor in domain.vendors})
+    return sandboxed(domain, sandboxes)
 
 
 def serving_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -91,8 +104,8 @@ company_options = (
 )
 
 
-def domain_main(domain: Domain) -> None:
-    """Run the server's own command."""
+def domain_main(domain: Domain, *beside: click.Command) -> None:
+    """Run the server's own command, or the one `beside` it that is named."""
 
     @click.command(
         name=f"backoffice-{domain.name}",
@@ -105,8 +118,8 @@ def domain_main(domain: Domain) -> None:
         async def main() -> None:
             settings = read_settings(**given)
             log_to_stderr(settings.log_level, settings.log_format)
-            company = Company(seed=seed, customers=customers) if sandbox == "" else None
-            reachable = await reach(domain, settings, environment(), sandbox=sandbox, company=company)
+            sandboxes = sandboxes_of([domain], Company(seed=seed, customers=customers)) if sandbox == "" else {}
+            reachable = await reach(domain, settings, environment(), sandbox=sandbox, sandboxes=sandboxes)
             async with AsyncExitStack() as stack:
                 stack.enter_context(tracing(settings, domain.name))
                 on = await stack.enter_async_context(founded(settings, domain.name, sandboxed=sandbox is not None))
@@ -124,7 +137,28 @@ def domain_main(domain: Domain) -> None:
 
         guarded(lambda: run(main))
 
-    command()
+    _unless_named(beside, command)()
+
+
+def _unless_named(beside: Sequence[click.Command], command: click.Command) -> click.Command:
+    """`command`, which runs unless one of those `beside` it is named."""
+    if not beside:
+        return command
+
+    def alone(**given: object) -> None:
+        if click.get_current_context().invoked_subcommand is None and command.callback is not None:
+            command.callback(**given)
+
+    return click.Group(
+        command.name,
+        commands=beside,
+        callback=alone,
+        params=command.params,
+        help=command.help,
+        epilog=command.epilog,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND]",
+    )
 
 
 def guarded(main: Callable[[], None]) -> None:

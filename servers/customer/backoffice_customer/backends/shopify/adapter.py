@@ -15,12 +15,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from backoffice_customer.backends.shopify import customers, history, orders, queries, stock
-from backoffice_customer.backends.shopify.backend import SHOPIFY, VERSION
 from backoffice_customer.backends.shopify.customers import Change
 from backoffice_customer.backends.shopify.history import Place, Refunds
-from backoffice_customer.backends.shopify.search import condition, one_of
 from backoffice_customer.backends.shopify.stock import Item
-from backoffice_customer.backends.shopify.wire import gid, numbers, time
 from backoffice_customer.models import (
     Contact,
     Event,
@@ -36,6 +33,9 @@ from backoffice_shared.errors import NotFound, TooLarge
 from backoffice_shared.http.client import BackendClient
 from backoffice_shared.paging import Chunk
 from backoffice_shared.sources import at_once
+from backoffice_shopify.backend import SHOPIFY, VERSION
+from backoffice_shopify.search import condition, one_of
+from backoffice_shopify.wire import gid, numbers, time
 
 T = TypeVar("T")
 

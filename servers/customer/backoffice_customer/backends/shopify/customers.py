@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from backoffice_customer.backends.shopify import queries
-from backoffice_customer.backends.shopify.backend import SHOPIFY
-from backoffice_customer.backends.shopify.search import one_of, words
-from backoffice_customer.backends.shopify.wire import in_admin, money, native
 from backoffice_customer.models import Contact, PreferenceChanges, Ref
 from backoffice_shared.jsonvalues import obj
+from backoffice_shopify.backend import SHOPIFY
+from backoffice_shopify.search import one_of, words
+from backoffice_shopify.wire import in_admin, money, native
 
 # ------------------------------------------------------------------------------------------ our words to the wire
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from backoffice_customer.backends.shopify.backend import SHOPIFY
 from backoffice_customer.backends.shopify.orders import row, total
-from backoffice_customer.backends.shopify.search import condition, one_of
-from backoffice_customer.backends.shopify.wire import following, in_admin, native, ref, shop_money, time
 from backoffice_customer.models import Event
 from backoffice_customer.ports import Span
 from backoffice_shared.money import to_decimal
 from backoffice_shared.paging import Chunk
+from backoffice_shopify.backend import SHOPIFY
+from backoffice_shopify.search import condition, one_of
+from backoffice_shopify.wire import following, in_admin, native, ref, shop_money, time
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from backoffice_customer.backends.shopify import queries
-from backoffice_customer.backends.shopify.backend import SHOPIFY
-from backoffice_customer.backends.shopify.search import condition, one_of
-from backoffice_customer.backends.shopify.wire import (
-    following,
-    in_admin,
-    is_cut,
-    native,
-    numbers,
-    ref,
-    shop_money,
-    time,
-)
 from backoffice_customer.models import (
     Contact,
     FulfilmentStatus,
@@ -34,6 +22,18 @@ from backoffice_customer.models import (
 from backoffice_customer.ports import OrderQuery
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.paging import Chunk
+from backoffice_shopify.backend import SHOPIFY
+from backoffice_shopify.search import condition, one_of
+from backoffice_shopify.wire import (
+    following,
+    in_admin,
+    is_cut,
+    native,
+    numbers,
+    ref,
+    shop_money,
+    time,
+)
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from backoffice_customer.backends.shopify.wire import following
 from backoffice_customer.models import StockRow
+from backoffice_shopify.wire import following
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,13 @@ class Asked:
     answer: Callable[[Record], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A mutation that is asked with an idempotency key, and carried out once for each."""
+
+    answer: Callable[[Record, str], Any]
+
+
 def connection(rows: Sequence[int], record: Callable[[int], Record], given: Record) -> Record:
     """One page of `rows`. A cursor is the row that it comes after."""
     first = given.get("first")

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, build_schema, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    build_schema,
+    get_directive_values,
+    parse,
+    validate,
+)
 from graphql import execute_sync as execute  # pyright: ignore[reportUnknownVariableType] - it leaves some of its own open
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
-from backoffice_customer.backends.shopify.admin import Admin
-from backoffice_customer.backends.shopify.connections import Asked, Record
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import VendorSandbox
+from backoffice_shopify.sandbox.admin import Admin
+from backoffice_shopify.sandbox.connections import Asked, Keyed, Record
+from backoffice_shopify.sandbox.shop import Shop
 
 SHOP = "northwind-outfitters"
 TOKEN = "shpat_sandbox"  # noqa: S105 - a test credential of a fictional company
 CLIENT = {"client_id": "sandbox-app", "client_secret": "shpss_sandbox"}
-SCHEMA = files("backoffice_customer.backends.shopify").joinpath("schema.graphql")
-_SCOPES = "write_customers,read_orders,read_all_orders,read_returns,read_inventory,read_locations"
+SCHEMA = files("backoffice_shopify").joinpath("schema.graphql")
+_SCOPES = "write_customers,write_orders,read_all_orders,read_returns,read_inventory,read_locations"
 _BUCKET, _RESTORED, _COST = 2_000.0, 100.0, 12  # points, points a second, points a query
 
 
-def shopify_sandbox(company: Company) -> VendorSandbox:
+def shopify_sandbox(company: Company, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> VendorSandbox:
+    shop = Shop(company, now)
     return VendorSandbox(
         name="shopify",
         title="Shopify",
-        app=_app(Admin(company, f"{SHOP}.myshopify.com")),
+        app=_app(shop, Admin(shop, f"{SHOP}.myshopify.com", now)),
         credentials={"access_token": TOKEN},
         options={"shop": SHOP},
         throttled=_throttled,
@@ -40,9 +53,16 @@ def shopify_sandbox(company: Company) -> VendorSandbox:
     )
 
 
-def _app(admin: Admin) -> ASGIApp:
-    schema = build_schema(SCHEMA.read_text(encoding="utf-8"))
-    root = admin.root()
+def shop_of(sandbox: VendorSandbox) -> Shop:
+    """What a sandbox of this vendor knows, to look at."""
+    assert isinstance(sandbox.app, Starlette)  # noqa: S101 - `_app` makes one
+    shop = sandbox.app.state.shop
+    assert isinstance(shop, Shop)  # noqa: S101 - likewise
+    return shop
+
+
+def _app(shop: Shop, admin: Admin) -> Starlette:
+    schema, root = _schema(), admin.root()
 
     @lru_cache(64)
     def prepared(text: str) -> DocumentNode | list[GraphQLError]:
@@ -85,23 +105,45 @@ def _app(admin: Admin) -> ASGIApp:
             return JSONResponse({"error": "invalid_client"}, 400)
         return JSONResponse({"access_token": TOKEN, "scope": _SCOPES, "expires_in": 86_399})
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/admin/api/{version}/graphql.json", graphql, methods=["POST"]),
             Route("/admin/oauth/access_token", token, methods=["POST"]),
         ],
         exception_handlers={404: _no_route},
     )
+    app.state.shop = shop
+    return app
 
 
-def _resolve(source: Record, info: Any, **given: Any) -> Any:
+@cache
+def _schema() -> GraphQLSchema:
+    return build_schema(SCHEMA.read_text(encoding="utf-8"))
+
+
+def _resolve(source: Record, info: GraphQLResolveInfo[None], **given: Any) -> Any:
     match source[info.field_name]:
         case Asked(answer):
             return answer(given)
+        case Keyed(answer):
+            return answer(given, _key(info))
         case value if callable(value):
             return value()
         case value:
             return value
+
+
+def _key(info: GraphQLResolveInfo[None]) -> str:
+    """What `@idempotent` holds. That it must be there is in no schema."""
+    directive = info.schema.get_directive("idempotent")
+    assert directive is not None  # noqa: S101 - it is in ours
+    said = get_directive_values(directive, info.field_nodes[0], info.variable_values)
+    if said is None:
+        raise GraphQLError(
+            "The @idempotent directive is required for this mutation but was not provided.",
+            extensions={"code": "BAD_REQUEST"},
+        )
+    return said["key"]
 
 
 def _throttled(seconds: int) -> Response:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from backoffice_shared.sandbox.company import Company, Order, Person
+from backoffice_shopify.sandbox.till import FIRST_ORDER, Till
 
-FIRST_CUSTOMER, FIRST_ORDER, FIRST_ITEM, FIRST_LOCATION = 700_001, 800_001, 600_001, 500_001
+FIRST_CUSTOMER, FIRST_ITEM, FIRST_LOCATION = 700_001, 600_001, 500_001
 
 ReturnStatus = Literal["CLOSED", "OPEN", "REQUESTED"]
 
@@ -23,15 +25,6 @@ class Consent:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaid:
-    """A refund. `amount` in minor units."""
-
-    number: int
-    amount: int
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class SentBack:
     """A return. `lines` are (position in the order, quantity)."""
 
@@ -42,10 +35,12 @@ class SentBack:
 
 
 class Shop:
-    """Customers, orders and things in stock by Shopify's numbers."""
+    """Customers, orders and things in stock by Shopify's numbers; and the `till`, with the money of orders."""
 
-    def __init__(self, company: Company) -> None:
+    def __init__(self, company: Company, now: Callable[[], datetime]) -> None:
         self.company = company
+        self.till = Till(company, now)
+        self._now = now
         self.people = {FIRST_CUSTOMER + p.number: p for p in company.people if "shop" in p.systems}
         self.orders = {FIRST_ORDER + order.number: order for order in company.orders}
         self.items = {FIRST_ITEM + product.number: product for product in company.products}
@@ -78,7 +73,7 @@ class Shop:
 
     def speak(self, number: int, language: str) -> None:
         self._languages[number] = language
-        self._changed[number] = datetime.now(UTC)
+        self._changed[number] = self._now()
 
     def consent_to_email(self, number: int, state: str, level: str | None, at: datetime | None) -> None:
         self._email_consents[number] = self._consented(number, self.email_consent(number), state, level, at)
@@ -88,7 +83,7 @@ class Shop:
 
     def _consented(self, number: int, before: Consent, state: str, level: str | None, at: datetime | None) -> Consent:
         """Whoever does not say when, or how well it was confirmed, means now, and as it was."""
-        now = datetime.now(UTC)
+        now = self._now()
         self._changed[number] = now
         return replace(before, state=state, level=level or before.level or "SINGLE_OPT_IN", at=at or now)
 
@@ -101,24 +96,6 @@ class Shop:
 
     def shipped_at(self, order: Order) -> datetime:
         return self._later(order, days=1)
-
-    def received(self, order: Order) -> int:
-        return 0 if order.payment == "pending" else self.company.total(order)
-
-    def refunded(self, order: Order) -> int:
-        return sum(refund.amount for refund in self.refunds(order))
-
-    def refunds(self, order: Order) -> list[Repaid]:
-        """All of it at once, or half of it, at times in two parts: the company's facts do not say how much a part is."""
-        total, days = self.company.total(order), 3 + order.number % 9
-        if order.payment == "refunded":
-            parts = [total]
-        elif order.payment == "partially_refunded":
-            parts = [total // 4, total // 2 - total // 4] if order.number % 2 else [total // 2]
-        else:
-            parts = []
-        first = (FIRST_ORDER + order.number) * 10
-        return [Repaid(first + n, part, self._later(order, days=days + 2 * n)) for n, part in enumerate(parts)]
 
     def returns(self, order: Order) -> list[SentBack]:
         """Of what was delivered: most of what was paid back, and a little that is still to be looked at."""
@@ -137,12 +114,12 @@ class Shop:
         """What was paid back before it was sent was cancelled."""
         if (order.payment, order.fulfilment) != ("refunded", "unfulfilled"):
             return None
-        return self.refunds(order)[0].at
+        return self.till.refunds(order)[0].at
 
     def order_changed_at(self, order: Order) -> datetime:
         shipped = [self.shipped_at(order)] if self.shipped(order) else []
         returned = [sent_back.at for sent_back in self.returns(order)]
-        return max([order.placed_at, *shipped, *returned, *(refund.at for refund in self.refunds(order))])
+        return max([order.placed_at, *shipped, *returned, *(refund.at for refund in self.till.refunds(order))])
 
     def _later(self, order: Order, *, days: int) -> datetime:
         return min(order.placed_at + timedelta(days=days), self.company.today)

@@ -5,7 +5,7 @@ Source: https://shopify.dev/docs/api/usage/limits for what a throttled answer lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -18,6 +18,9 @@ VERSION = "2026-10"
 _RESERVE = 100.0  # points: when fewer are left, the next query may not fit
 _USUAL = 20.0  # points that a query takes
 
+KEYS_LAST = 86_400.0
+"""For so many seconds Shopify knows an idempotency key: https://shopify.dev/docs/api/usage/implementing-idempotency"""
+
 # An error's code, as the HTTP status that it amounts to. With any other code the query itself is wrong.
 _STATUS_OF = {
     "THROTTLED": 429,
@@ -26,6 +29,8 @@ _STATUS_OF = {
     "INTERNAL_SERVER_ERROR": 500,
     "MAX_COST_EXCEEDED": 400,
 }
+# Mutations that are refused for what became of the thing meanwhile, rather than for what was written.
+_CONFLICTS = frozenset({"refundCreate"})
 _REFUSALS = {402: 403, 430: 403}  # a shop that is frozen; a request that looks malicious to Shopify
 
 
@@ -39,7 +44,7 @@ def _failure(response: httpx.Response) -> Failure | None:
     wire = wire_of(response)
     errors = wire.get("errors")
     if response.status_code < 400 and not errors:
-        return _refused(obj(wire.get("data")).values())
+        return _refused(obj(wire.get("data")))
     first = obj(next(iter(arr(errors)), None))
     code = str(obj(first.get("extensions")).get("code"))
     answered = 400 if response.status_code < 400 else _REFUSALS.get(response.status_code, response.status_code)
@@ -48,12 +53,20 @@ def _failure(response: httpx.Response) -> Failure | None:
     return Failure(_STATUS_OF.get(code, answered), str(sentence)[:300], wait)
 
 
-def _refused(payloads: Iterable[object]) -> Failure | None:
-    errors = [obj(error) for payload in payloads for error in arr(obj(payload).get("userErrors"))]
+def _refused(payloads: Mapping[str, Any]) -> Failure | None:
+    errors = [obj(error) for payload in payloads.values() for error in arr(obj(payload).get("userErrors"))]
     if not errors:
         return None
-    failed = any(error.get("code") == "INTERNAL_ERROR" for error in errors)
-    return Failure(500 if failed else 422, " ".join(str(error.get("message")) for error in errors)[:300])
+    unknown = any(error.get("code") == "INTERNAL_ERROR" or _is_under_way(error) for error in errors)
+    refused = 409 if payloads.keys() & _CONFLICTS else 422
+    return Failure(500 if unknown else refused, " ".join(str(error.get("message")) for error in errors)[:300])
+
+
+def _is_under_way(error: Mapping[str, Any]) -> bool:
+    """Whether another request with the same idempotency key is being carried out: nobody knows yet what comes of it. Not
+    every mutation says so by a code: https://shopify.dev/docs/api/usage/implementing-idempotency"""
+    message = str(error.get("message"))
+    return error.get("code") == "IDEMPOTENCY_CONCURRENT_REQUEST" or message.startswith("This request is currently in")
 
 
 def _wait(wire: Mapping[str, Any]) -> float | None:
@@ -84,6 +97,8 @@ SHOPIFY = Backend(
     title="Shopify",
     base_url="https://{shop}.myshopify.com",
     options=("shop",),
+    # The gateways through which the shop itself takes and gives back money.
+    optional={"gateways": "shopify_payments"},
     # A token, or what an app made in the Dev Dashboard buys one with, for a day at a time.
     credentials=(frozenset({"access_token"}), frozenset({"client_id", "client_secret"})),
     authorize=_authorize,

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
-from backoffice_customer.backends.shopify import search
-from backoffice_customer.backends.shopify.search import Term, holds, narrowed
-from backoffice_customer.backends.shopify.shop import FIRST_CUSTOMER, FIRST_ITEM, FIRST_ORDER, Shop
 from backoffice_shared.sandbox.company import Order, Person, Product, order_name
+from backoffice_shopify import search
+from backoffice_shopify.sandbox.shop import FIRST_CUSTOMER, FIRST_ITEM, Shop
+from backoffice_shopify.sandbox.till import FIRST_ORDER
+from backoffice_shopify.search import Term, holds, narrowed
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ class Lookup:
         self._shop = shop
         # What was looked for lately: the pages of one search, and its count, are one look.
         self.customers = lru_cache(32)(self._customers)
-        self.orders = lru_cache(32)(self._orders)
+        self._orders_since = lru_cache(32)(self._orders)
 
     def _customers(self, text: str, sort_key: str) -> list[int]:
         people = self._shop.people
@@ -34,7 +35,11 @@ class Lookup:
 
         return sorted(_matching(text, people, self._known_customers, self._customer_tests), key=order)
 
-    def _orders(self, text: str, sort_key: str) -> list[int]:
+    def orders(self, text: str, sort_key: str) -> list[int]:
+        """What was refunded is found as such from then on."""
+        return self._orders_since(text, sort_key, self._shop.till.changes)
+
+    def _orders(self, text: str, sort_key: str, _changes: int) -> list[int]:
         orders = self._shop.orders
 
         def order(number: int) -> tuple[Any, ...]:
@@ -78,7 +83,7 @@ class Lookup:
             "email": lambda order, term: _mentions(people[order.person].email, term),
             "customer_id": lambda order, term: _compared(FIRST_CUSTOMER + order.person, term, int),
             "id": lambda order, term: _compared(FIRST_ORDER + order.number, term, int),
-            "financial_status": lambda order, term: order.payment == term.value.lower(),
+            "financial_status": lambda order, term: self._shop.till.payment_status(order) == term.value.upper(),
             "fulfillment_status": lambda order, term: term.value.lower() in _FOUND_AS[order.fulfilment],
             "sku": lambda order, term: any(product in named(term) for product, _ in order.lines),
             "created_at": lambda order, term: _compared(order.placed_at, term, _instant),

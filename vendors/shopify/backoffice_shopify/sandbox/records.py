@@ -6,23 +6,23 @@ Records are made when a query selects them; a field that takes work is a functio
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from graphql import GraphQLError
 
-from backoffice_customer.backends.shopify.connections import Asked, Record, connection, listed
-from backoffice_customer.backends.shopify.shop import (
+from backoffice_shared.sandbox.company import Order, Product, Stock, order_name
+from backoffice_shopify.sandbox.connections import Asked, Record, connection, listed
+from backoffice_shopify.sandbox.payments import Payments
+from backoffice_shopify.sandbox.shop import (
     FIRST_CUSTOMER,
     FIRST_LOCATION,
-    FIRST_ORDER,
     Consent,
-    Repaid,
     SentBack,
     Shop,
 )
-from backoffice_shared.money import Money, to_decimal
-from backoffice_shared.sandbox.company import Order, Product, Stock, order_name
+from backoffice_shopify.sandbox.till import FIRST_ORDER
+from backoffice_shopify.sandbox.values import bag, identity, money, time
 
 _SHOWN_AS = {"fulfilled": "FULFILLED", "partial": "PARTIALLY_FULFILLED", "unfulfilled": "UNFULFILLED"}
 _REASONS = (("arrived-late", "Arrived late", ""), ("too-tight", "Too tight", "At the shoulders"))
@@ -35,6 +35,7 @@ class Records:
         self._shop = shop
         self._company = shop.company
         self._orders_of = orders_of
+        self.payments = Payments(shop.till, shop.company, self._lines)
 
     # ---------------------------------------------------------------------------------------------------- customers
 
@@ -45,21 +46,23 @@ class Records:
         email, phone = self._shop.email_consent(number), self._shop.phone(person)
         return {
             "__typename": "Customer",
-            **_identity("Customer", number),
+            **identity("Customer", number),
             "firstName": person.first_name,
             "lastName": person.last_name,
             "displayName": person.name,
-            "createdAt": _time(person.since),
-            "updatedAt": _time(self._shop.changed_at(number)),
+            "createdAt": time(person.since),
+            "updatedAt": time(self._shop.changed_at(number)),
             "locale": self._shop.language(number),
             "tags": [] if person.tier == "free" else [person.tier],
             "numberOfOrders": str(len(orders)),
-            "amountSpent": lambda: self._money(sum(self._shop.received(order) for order in orders)),
+            "amountSpent": lambda: money(
+                sum(self._shop.till.received(order) for order in orders), self._company.currency
+            ),
             "defaultEmailAddress": {
                 "emailAddress": person.email,
                 "marketingState": email.state,
                 "marketingOptInLevel": email.level,
-                "marketingUpdatedAt": None if email.at is None else _time(email.at),
+                "marketingUpdatedAt": None if email.at is None else time(email.at),
             },
             "defaultPhoneNumber": None if phone is None else self._phone(phone, self._shop.sms_consent(number)),
             "defaultAddress": {
@@ -71,7 +74,7 @@ class Records:
         }
 
     def _phone(self, number: str, sms: Consent) -> Record:
-        at = None if sms.at is None else _time(sms.at)
+        at = None if sms.at is None else time(sms.at)
         return {
             "phoneNumber": number,
             "smsMarketingConsent": {"state": sms.state, "optInLevel": sms.level, "updatedAt": at},
@@ -80,44 +83,50 @@ class Records:
     # ------------------------------------------------------------------------------------------------------- orders
 
     def order(self, number: int) -> Record:
-        shop, order = self._shop, self._shop.orders[number]
+        shop, till, payments, order = self._shop, self._shop.till, self.payments, self._shop.orders[number]
         person, cancelled = self._company.people[order.person], self._shop.cancelled_at(order)
         return {
             "__typename": "Order",
-            **_identity("Order", number),
+            **identity("Order", number),
             "name": order_name(order.number),
-            "createdAt": _time(order.placed_at),
-            "processedAt": _time(order.placed_at),
-            "updatedAt": lambda: _time(shop.order_changed_at(order)),
-            "cancelledAt": None if cancelled is None else _time(cancelled),
+            "createdAt": time(order.placed_at),
+            "processedAt": time(order.placed_at),
+            "updatedAt": lambda: time(shop.order_changed_at(order)),
+            "cancelledAt": None if cancelled is None else time(cancelled),
             "currencyCode": self._company.currency,
             "email": person.email,
             "customer": lambda: self.customer(FIRST_CUSTOMER + order.person),
-            "displayFinancialStatus": order.payment.upper(),
+            "presentmentCurrencyCode": self._company.currency,
+            "displayFinancialStatus": till.payment_status(order),
             "displayFulfillmentStatus": _SHOWN_AS[order.fulfilment],
             "subtotalLineItemsQuantity": sum(quantity for _, quantity in order.lines),
             "totalPriceSet": self._bag(self._company.total(order)),
-            "totalReceivedSet": self._bag(shop.received(order)),
-            "totalRefundedSet": lambda: self._bag(shop.refunded(order)),
-            "suggestedRefund": lambda: self._suggested_refund(order),
-            "lineItems": listed(self._lines(order)),
+            "totalReceivedSet": self._bag(till.received(order)),
+            "totalRefundedSet": lambda: self._bag(till.refunded(order)),
+            "suggestedRefund": Asked(lambda given: payments.suggested(order, given)),
+            "disputes": [],
+            "risk": {"recommendation": "ACCEPT"},
+            "lineItems": Asked(lambda given: listed(self._lines(order)).answer(given)),
             "fulfillments": Asked(lambda given: self._fulfillments(order)[: given.get("first")]),
-            "transactions": Asked(lambda given: self._transactions(order)[: given.get("first")]),
-            "refunds": Asked(lambda given: [self._refund(made) for made in shop.refunds(order)][: given.get("first")]),
+            "transactions": Asked(lambda given: payments.transactions(order)[: given.get("first")]),
+            "refunds": Asked(lambda given: payments.refunds(order)[: given.get("first")]),
             "returns": Asked(lambda given: self._returns(order, given)),
         }
 
     def _lines(self, order: Order) -> list[Record]:
         # What was cancelled will not be shipped.
         left = self._shop.shipped(order) if self._shop.cancelled_at(order) is None else sum(n for _, n in order.lines)
+        refundable = self._shop.till.units_left(order)
         found: list[Record] = []
-        for position, (product, quantity) in enumerate(order.lines):
+        for position, (_, quantity) in enumerate(order.lines):
             sent = min(left, quantity)
             left -= sent
-            found.append(self._line(order, position, self._company.products[product], quantity, quantity - sent))
+            found.append(self._line(order, position, quantity - sent, refundable[position]))
         return found
 
-    def _line(self, order: Order, position: int, product: Product, quantity: int, unfulfilled: int) -> Record:
+    def _line(self, order: Order, position: int, unfulfilled: int, refundable: int) -> Record:
+        number, quantity = order.lines[position]
+        product = self._company.products[number]
         return {
             "__typename": "LineItem",
             "id": f"gid://shopify/LineItem/{(FIRST_ORDER + order.number) * 10 + position}",
@@ -126,8 +135,9 @@ class Records:
             "title": product.title,
             "quantity": quantity,
             "unfulfilledQuantity": unfulfilled,
-            "refundableQuantity": 0 if order.payment == "refunded" else quantity,
+            "refundableQuantity": refundable,
             "originalUnitPriceSet": self._bag(product.price),
+            "discountedUnitPriceAfterAllDiscountsSet": self._bag(product.price),
         }
 
     def _fulfillments(self, order: Order) -> list[Record]:
@@ -137,46 +147,17 @@ class Records:
         tracking = f"NW{number:010d}"
         return [
             {
-                **_identity("Fulfillment", number),
-                "createdAt": _time(sent),
+                **identity("Fulfillment", number),
+                "createdAt": time(sent),
                 "status": "SUCCESS",
                 "displayStatus": "DELIVERED" if sent + timedelta(days=4) < today else "IN_TRANSIT",
-                "estimatedDeliveryAt": _time(sent + timedelta(days=4)),
+                "estimatedDeliveryAt": time(sent + timedelta(days=4)),
                 "location": self._location(0),
                 "trackingInfo": [
                     {"company": "Parcel Post", "number": tracking, "url": f"https://parcels.example/{tracking}"}
                 ],
             }
         ]
-
-    def _transactions(self, order: Order) -> list[Record]:
-        number, pending = (FIRST_ORDER + order.number) * 10, order.payment == "pending"
-        gateway = ("Bank Deposit", "manual") if pending else ("Shopify Payments", "shopify_payments")
-        moves = [("SALE", self._company.total(order), order.placed_at)]
-        moves += [("REFUND", refund.amount, refund.at) for refund in self._shop.refunds(order)]
-        return [
-            {
-                "id": f"gid://shopify/OrderTransaction/{number + position}",
-                "kind": kind,
-                "status": "PENDING" if pending else "SUCCESS",
-                "amountSet": self._bag(amount),
-                "createdAt": _time(at),
-                "processedAt": None if pending else _time(at),
-                "formattedGateway": gateway[0],
-                "gateway": gateway[1],
-            }
-            for position, (kind, amount, at) in enumerate(moves)
-        ]
-
-    def _refund(self, made: Repaid) -> Record:
-        at, amount = _time(made.at), self._bag(made.amount)
-        return {
-            **_identity("Refund", made.number),
-            "createdAt": at,
-            "processedAt": at,
-            "note": None,
-            "totalRefundedSet": amount,
-        }
 
     def _returns(self, order: Order, given: Record) -> Record:
         made = self._shop.returns(order)
@@ -189,7 +170,7 @@ class Records:
             "id": f"gid://shopify/Return/{made.number}",
             "name": f"{order_name(order.number)}-R{nth + 1}",
             "status": made.status,
-            "createdAt": _time(made.at),
+            "createdAt": time(made.at),
             "returnLineItems": listed(
                 [self._returned(made.number * 10 + at, lines[at], quantity) for at, quantity in made.lines]
             ),
@@ -216,9 +197,8 @@ class Records:
             },
         }
 
-    def _suggested_refund(self, order: Order) -> Record:
-        left = self._bag(self._shop.received(order) - self._shop.refunded(order))
-        return {"amountSet": left, "maximumRefundableSet": left}
+    def _bag(self, amount: int) -> Record:
+        return bag(amount, self._company.currency)
 
     # -------------------------------------------------------------------------------------------------------- stock
 
@@ -226,7 +206,7 @@ class Records:
         product = self._shop.items[number]
         return {
             "__typename": "InventoryItem",
-            **_identity("InventoryItem", number),
+            **identity("InventoryItem", number),
             "sku": product.sku,
             "tracked": True,
             "inventoryLevels": Asked(lambda given: self._levels(number, product, given)),
@@ -246,17 +226,7 @@ class Records:
         }
 
     def _location(self, place: int) -> Record:
-        return {**_identity("Location", FIRST_LOCATION + place), "name": self._company.locations[place]}
-
-    # -------------------------------------------------------------------------------------------------------- money
-
-    def _bag(self, amount: int) -> Record:
-        money = self._money(amount)
-        return {"shopMoney": money, "presentmentMoney": money}
-
-    def _money(self, amount: int) -> Record:
-        currency = self._company.currency
-        return {"amount": to_decimal(Money(amount=amount, currency=currency)), "currencyCode": currency}
+        return {**identity("Location", FIRST_LOCATION + place), "name": self._company.locations[place]}
 
 
 def _quantity(level: str, stock: Stock, name: str) -> Record:
@@ -269,11 +239,3 @@ def _quantity(level: str, stock: Stock, name: str) -> Record:
     if name not in quantities:
         raise GraphQLError(f"The quantity name {name} is not valid.", extensions={"code": "BAD_REQUEST"})
     return {"id": f"gid://shopify/InventoryQuantity/{level}&name={name}", "name": name, "quantity": quantities[name]}
-
-
-def _identity(kind: str, number: int) -> Record:
-    return {"id": f"gid://shopify/{kind}/{number}", "legacyResourceId": str(number)}
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from backoffice_customer.backends.shopify.backend import SHOPIFY
-from backoffice_customer.models import Ref
 from backoffice_shared.money import Money, from_decimal
+from backoffice_shared.refs import Ref
+from backoffice_shopify.backend import SHOPIFY
 
 
 def gid(kind: str, native: str) -> str:
@@ -36,6 +36,11 @@ def time(at: datetime) -> str:
 def shop_money(wire: Any) -> Money:
     """A `MoneyBag` in the shop's own currency, which is what its accounts are kept in."""
     return money(wire["shopMoney"])
+
+
+def paid_money(wire: Any) -> Money:
+    """A `MoneyBag` in the currency that the customer paid in."""
+    return money(wire["presentmentMoney"])
 
 
 def money(wire: Any) -> Money:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from graphql import GraphQLError
 
-from backoffice_customer.backends.shopify.connections import Asked, Record, connection, count
-from backoffice_customer.backends.shopify.lookup import Lookup
-from backoffice_customer.backends.shopify.records import Records
-from backoffice_customer.backends.shopify.shop import Shop
-from backoffice_shared.sandbox.company import Company
+from backoffice_shopify.sandbox.connections import Asked, Keyed, Record, connection, count
+from backoffice_shopify.sandbox.lookup import Lookup
+from backoffice_shopify.sandbox.records import Records
+from backoffice_shopify.sandbox.refunding import Refunding
+from backoffice_shopify.sandbox.shop import Shop
+from backoffice_shopify.sandbox.values import parts
 
 _LARGEST_BATCH = 250
 _SETTABLE = ("PENDING", "SUBSCRIBED", "UNSUBSCRIBED")
 
 
 class Admin:
-    """`domain` is the shop's address."""
+    """`domain` is the address of the `shop`."""
 
-    def __init__(self, company: Company, domain: str) -> None:
+    def __init__(self, shop: Shop, domain: str, now: Callable[[], datetime]) -> None:
         self._domain = domain
-        self._shop = Shop(company)
+        self._shop = shop
         self._lookup = Lookup(self._shop)
         self._records = Records(self._shop, self._orders_of)
+        self._refunding = Refunding(self._shop, self._records, now)
 
     def root(self) -> Record:
         return {**self._queries(), **self._mutations()}
@@ -46,6 +49,7 @@ class Admin:
             "customer": Asked(lambda given: self._node(given["id"], "Customer")),
             "order": Asked(lambda given: self._node(given["id"], "Order")),
             "inventoryItem": Asked(lambda given: self._node(given["id"], "InventoryItem")),
+            "refund": Asked(lambda given: self._node(given["id"], "Refund")),
             "customers": Asked(self._customers),
             "customersCount": Asked(lambda given: count(find.customers(given.get("query") or "", "ID"))),
             "orders": Asked(self._orders),
@@ -56,7 +60,7 @@ class Admin:
         }
 
     def _node(self, gid: str, *kinds: str) -> Record | None:
-        kind, number = _parts(gid)
+        kind, number = parts(gid)
         if kinds and kind not in kinds:
             return None
         match kind:
@@ -66,6 +70,8 @@ class Admin:
                 return self._records.order(number)
             case "InventoryItem" if number in self._shop.items:
                 return self._records.item(number)
+            case "Refund":
+                return self._records.payments.numbered(number)
             case _:
                 return None
 
@@ -94,6 +100,7 @@ class Admin:
             "customerUpdate": Asked(self._update_customer),
             "customerEmailMarketingConsentUpdate": Asked(self._update_email_consent),
             "customerSmsMarketingConsentUpdate": Asked(self._update_sms_consent),
+            "refundCreate": Keyed(self._refunding.create),
         }
 
     def _update_customer(self, given: Record) -> Record:
@@ -133,18 +140,11 @@ class Admin:
         return self._updated(number)
 
     def _customer_number(self, gid: str | None) -> int | None:
-        kind, number = _parts(gid or "")
+        kind, number = parts(gid or "")
         return number if kind == "Customer" and number in self._shop.people else None
 
     def _updated(self, number: int) -> Record:
         return {"customer": self._records.customer(number), "userErrors": []}
-
-
-def _parts(gid: str) -> tuple[str, int]:
-    found = re.fullmatch(r"gid://shopify/(\w+)/(\d{1,19})", gid, re.ASCII)
-    if found is None:
-        raise GraphQLError(f"Invalid global id '{gid}'", extensions={"code": "INVALID_VARIABLE"})
-    return found[1], int(found[2])
 
 
 def _how_and_when(consent: Record) -> tuple[str | None, datetime | None]:
