@@ -40,9 +40,11 @@ from backoffice_shared.mcp.shed import Load
 from backoffice_shared.mcp.tool import ADD, DESTROY, READ, ToolFacts
 from backoffice_shared.money import Money
 from backoffice_shared.principal import Principal, acting
+from backoffice_shared.state.approvals_stored import StoredApprovals
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.sqlite import SqliteDatabase
 from backoffice_shared.state.stored import StoredRecords
+from backoffice_shared.state.totals import StoredTotals
 from bench.servers import LEDGER, RECORD
 
 ROUNDS = 15
@@ -139,7 +141,18 @@ async def inbound(folder: Path) -> None:
         stack.push_async_callback(database.aclose)
         trail = Trail(JsonLinesSink(folder / "audit"), FileCheckpoints(folder / "checkpoints"), b"k" * 32, "bench")
         stack.push_async_callback(trail.aclose)
-        on = Foundation(access, trail, State(MemoryLimits(), MemoryQuotas(), StoredRecords(database)), Load("bench"))
+        on = Foundation(
+            access,
+            trail,
+            State(
+                MemoryLimits(),
+                MemoryQuotas(),
+                StoredRecords(database),
+                StoredApprovals(database),
+                StoredTotals(database),
+            ),
+            Load("bench"),
+        )
         chain = policies("bench", _TOOLS.get, on, deadline=30.0)
         names = ["nothing", *(type(policy).__name__.lower() for policy in chain)]
         keys = itertools.count()

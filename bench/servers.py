@@ -38,9 +38,11 @@ from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind, freeze_he
 from backoffice_shared.mcp.shed import Load
 from backoffice_shared.mcp.tool import READ, tool
 from backoffice_shared.settings import Settings
+from backoffice_shared.state.approvals_stored import StoredApprovals
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.sqlite import SqliteDatabase
 from backoffice_shared.state.stored import StoredRecords
+from backoffice_shared.state.totals import StoredTotals
 
 RECORD: dict[str, Any] = {
     "id": "in_1042",
@@ -107,7 +109,7 @@ def _domain(target: str) -> AnyServer:
     def no_sandbox(_company: object) -> Any:
         raise NotImplementedError
 
-    def assemble(clients: Mapping[str, BackendClient], _settings: Settings) -> object:
+    def assemble(clients: Mapping[str, BackendClient], _settings: Settings, _state: State) -> object:
         return _Ledger(clients["ledger"])
 
     vendor = Vendor(LEDGER, no_sandbox, frozenset())
@@ -124,7 +126,9 @@ def _registry(target: str) -> Registry:
 def _on() -> Foundation:
     """Everything on: audit to a file that goes nowhere, limits and quotas in memory, records in SQLite."""
     nowhere = StreamSink(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for good
-    state = State(MemoryLimits(), MemoryQuotas(), StoredRecords(SqliteDatabase(":memory:")))
+    database = SqliteDatabase(":memory:")
+    approvals, totals = StoredApprovals(database), StoredTotals(database)
+    state = State(MemoryLimits(), MemoryQuotas(), StoredRecords(database), approvals, totals)
     return Foundation(Access(OPEN), Trail(nowhere, None, b"key", "bench"), state, Load("bench"))
 
 

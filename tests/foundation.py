@@ -17,10 +17,12 @@ from backoffice_shared.mcp.agents import Agents
 from backoffice_shared.mcp.foundation import Foundation, State
 from backoffice_shared.mcp.gate import OPEN, Gate
 from backoffice_shared.mcp.shed import Load
+from backoffice_shared.state.approvals_stored import StoredApprovals
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.spent import SpentQuotas
 from backoffice_shared.state.sqlite import SqliteDatabase
 from backoffice_shared.state.stored import StoredRecords
+from backoffice_shared.state.totals import StoredTotals
 
 
 class Records:
@@ -48,8 +50,9 @@ class Records:
         return [tuple(record.get(name) for name in names) for record in self.written]
 
     def must_have_every_call(self) -> None:
-        """Each exactly once, whatever became of it."""
-        ended = [record for record in self.written if record["event"] != "tool.intent"]
+        """Each exactly once, whatever became of it; and once more for each question that came before its answer."""
+        asked = [record for record in self.written if record.get("outcome") == "input_required"]
+        ended = [record for record in self.written if record["event"] != "tool.intent" and record not in asked]
         assert len(ended) == self.calls, f"{len(ended)} records of {self.calls} calls"
 
     def _write(self, fields: Mapping[str, Any]) -> None:
@@ -61,7 +64,9 @@ def embedded_state(clock: Clock = SYSTEM_CLOCK) -> State:
     """What a server has that nobody configured anything else for."""
     database = SqliteDatabase(":memory:")
     quotas = SpentQuotas(database, MemoryQuotas(clock=clock))
-    return State(MemoryLimits(clock=clock), quotas, StoredRecords(database))
+    return State(
+        MemoryLimits(clock=clock), quotas, StoredRecords(database), StoredApprovals(database), StoredTotals(database)
+    )
 
 
 def foundation(

@@ -42,7 +42,7 @@ class Rate:
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
     """Where `client_id` and `client_secret` are exchanged for an access token, alone (RFC 6749 §4.4) or with a refresh
-    token that each exchange replaces (§6).
+    token that each exchange replaces (§6); "either", as the secret has one or not.
 
     `path` is one at the vendor's `base_url`, or a whole URL. `scope` may hold the vendor's options (`{scopes}`). The request is a form, as the RFC has it, or JSON where the
     vendor wants that.
@@ -57,7 +57,7 @@ class TokenEndpoint:
     path: str
     scope: str = ""
     json: bool = False
-    grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
+    grant: Literal["client_credentials", "refresh_token", "either"] = "client_credentials"
     client: Literal["basic", "form"] = "basic"
     audience: str = ""
 

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """Ed25519 public key (PEM): a domain server believes the platform that has its private half."""
     agents_file: Path | None = None
     """agents.yaml: what each agent may do. With it, whoever is not in it may do nothing."""
+    refund_policy: Path | None = None
+    """The refund policy (YAML), instead of the built-in one. Read at start."""
     toolsets: Annotated[tuple[str, ...], NoDecode] = ()
     tools: Annotated[tuple[str, ...], NoDecode] = ()
     exclude_tools: Annotated[tuple[str, ...], NoDecode] = ()

@@ -23,7 +23,7 @@ from contextvars import Context
 
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import TokenAnswer
-from backoffice_shared.credentials.source import Credential, MissingCredential, Replaceable
+from backoffice_shared.credentials.source import Credential, CredentialSource, MissingCredential, Replaceable
 from backoffice_shared.errors import BackendUnavailable, BackofficeError, Conflict
 
 log = logging.getLogger("backoffice.credentials")
@@ -144,6 +144,24 @@ class RefreshTokens:
 
     def _is_anothers_turn(self, secret: Credential) -> bool:
         return self._wall() < _seconds(secret.get(TURN))
+
+
+class ByWhatThereIs:
+    """One of two ways to an access token, as the secret has a `refresh_token` or none."""
+
+    def __init__(self, inner: CredentialSource, alone: CredentialSource, renewed: CredentialSource) -> None:
+        self._inner = inner
+        self._alone = alone
+        self._renewed = renewed
+
+    async def read(self, vendor: str) -> Credential:
+        return await (await self._way(vendor)).read(vendor)
+
+    async def refresh(self, vendor: str, *, rejected: str) -> Credential:
+        return await (await self._way(vendor)).refresh(vendor, rejected=rejected)
+
+    async def _way(self, vendor: str) -> CredentialSource:
+        return self._renewed if REFRESH_TOKEN in await self._inner.read(vendor) else self._alone
 
 
 def _token(secret: Credential) -> Credential:

@@ -30,7 +30,7 @@ from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.backend import Backend
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.credentials.oauth import ClientCredentials
-from backoffice_shared.credentials.refreshing import RefreshTokens
+from backoffice_shared.credentials.refreshing import ByWhatThereIs, RefreshTokens
 from backoffice_shared.credentials.source import Credential, CredentialSource, Replaceable
 from backoffice_shared.errors import BackofficeError, InvalidInput, MalformedAnswer, OutcomeUnknown
 from backoffice_shared.http.authorized import Authorized
@@ -281,10 +281,19 @@ def _tokens(
     """What the vendor wants to be shown: the secret itself, or a token that it is exchanged for."""
     if backend.token_endpoint is None:
         return credentials
-    if backend.token_endpoint.grant == "client_credentials":
-        exchange = token_exchange(backend, base_url, network)
-        assertion = assertion_exchange(backend, base_url, network)
-        return ClientCredentials(credentials, exchange, assertion, clock=clock)
-    if isinstance(credentials, Replaceable):
-        return RefreshTokens(credentials, refresh_exchange(backend, base_url, network), clock=clock)
-    return credentials  # where the next refresh token cannot be kept, only an access token will do
+    exchange = token_exchange(backend, base_url, network)
+    assertion = assertion_exchange(backend, base_url, network)
+    alone = ClientCredentials(credentials, exchange, assertion, clock=clock)
+    # Where the next refresh token cannot be kept, only an access token will do.
+    renewed = (
+        RefreshTokens(credentials, refresh_exchange(backend, base_url, network), clock=clock)
+        if isinstance(credentials, Replaceable)
+        else credentials
+    )
+    match backend.token_endpoint.grant:
+        case "client_credentials":
+            return alone
+        case "refresh_token":
+            return renewed
+        case "either":
+            return ByWhatThereIs(credentials, alone, renewed)

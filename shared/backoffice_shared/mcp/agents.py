@@ -26,10 +26,9 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from backoffice_shared.clock import SYSTEM_CLOCK, Clock
 from backoffice_shared.errors import InvalidInput
@@ -38,6 +37,7 @@ from backoffice_shared.mcp.gate import Gate
 from backoffice_shared.money import Currency
 from backoffice_shared.principal import Principal
 from backoffice_shared.state.limits import Limit
+from backoffice_shared.yamlfile import read_yaml
 
 log = logging.getLogger("backoffice.agents")
 
@@ -180,32 +180,9 @@ def read_agents(file: Path) -> AgentsFile:
     Raises:
         InvalidInput: it cannot be read, is not YAML, or says something that has no meaning. One line says what.
     """
-    try:
-        content: Any = yaml.load(file.read_text(encoding="utf-8"), _Unambiguous)  # noqa: S506 - a SafeLoader, made stricter
-    except OSError as error:
-        raise InvalidInput("", f"{file}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date like 2026-13-01 is a ValueError
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark is not None else ""
-        raise InvalidInput("", f"{file}{where}: {getattr(error, 'problem', None) or 'is not YAML'}") from None
-    try:
-        found = AgentsFile.model_validate(content)
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in fault["loc"]) or "the file"
-        raise InvalidInput("", f"{file}: {where}: {fault['msg']}") from None
+    found = read_yaml(file, AgentsFile)
     _unambiguous(file, found)
     return found
-
-
-class _Unambiguous(yaml.SafeLoader):
-    """Refuses a key that is given twice: of two policies for one agent, nobody can say which is meant."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
-        counted = Counter(str(key.value) for key, _ in node.value)
-        if twice := [name for name, count in counted.items() if count > 1]:
-            raise yaml.constructor.ConstructorError(None, None, f"{twice[0]!r} is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def _unambiguous(file: Path, found: AgentsFile) -> None:

@@ -9,10 +9,12 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, SubscriptionBus
 from backoffice_shared.mcp.access import Access
 from backoffice_shared.mcp.audited import AuditLog
 from backoffice_shared.mcp.shed import Load
+from backoffice_shared.state.approvals import Approvals
 from backoffice_shared.state.limits import Limits
 from backoffice_shared.state.quotas import Quotas
 from backoffice_shared.state.records import Records
 from backoffice_shared.state.shelf import Shelf
+from backoffice_shared.state.totals import StoredTotals
 from backoffice_shared.state.turns import Turns
 
 
@@ -23,6 +25,8 @@ class State:
     limits: Limits
     quotas: Quotas
     records: Records
+    approvals: Approvals
+    totals: StoredTotals
     turns: Turns | None = None
     shelf: Shelf | None = None
     bus: SubscriptionBus = field(default_factory=InMemorySubscriptionBus)

@@ -13,11 +13,13 @@ from backoffice_shared.mcp.gate import operators_gate
 from backoffice_shared.mcp.relisted import Relisted
 from backoffice_shared.mcp.shed import Load, Pulse
 from backoffice_shared.settings import Settings
+from backoffice_shared.state.approvals_stored import StoredApprovals
 from backoffice_shared.state.database import Database
 from backoffice_shared.state.memory import MemoryLimits, MemoryQuotas
 from backoffice_shared.state.opened import open_database
 from backoffice_shared.state.spent import SpentQuotas
 from backoffice_shared.state.stored import StoredRecords
+from backoffice_shared.state.totals import StoredTotals
 
 
 @asynccontextmanager
@@ -42,9 +44,9 @@ async def founded(settings: Settings, server: str, *, sandboxed: bool) -> AsyncG
 
 @asynccontextmanager
 async def _state(settings: Settings, database: Database) -> AsyncGenerator[State]:
-    records = StoredRecords(database)
+    records, approvals, totals = StoredRecords(database), StoredApprovals(database), StoredTotals(database)
     if settings.valkey_url is None:
-        yield State(MemoryLimits(), SpentQuotas(database, MemoryQuotas()), records)
+        yield State(MemoryLimits(), SpentQuotas(database, MemoryQuotas()), records, approvals, totals)
         return
     # Its library is an extra.
     from backoffice_shared.state.valkey.opened import shared  # noqa: PLC0415
@@ -52,4 +54,4 @@ async def _state(settings: Settings, database: Database) -> AsyncGenerator[State
     # A key made at start is this process's own: what it seals, no other replica can read.
     common = settings.cursor_key.get_secret_value() if "cursor_key" in settings.model_fields_set else None
     async with shared(settings.valkey_url.get_secret_value(), replicas=settings.replicas, seal_key=common) as valkey:
-        yield State(valkey.limits, valkey.quotas, records, valkey.turns, valkey.shelf, valkey.bus)
+        yield State(valkey.limits, valkey.quotas, records, approvals, totals, valkey.turns, valkey.shelf, valkey.bus)

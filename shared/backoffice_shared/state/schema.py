@@ -60,4 +60,40 @@ VERSIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE approvals (
+            approval_id TEXT NOT NULL PRIMARY KEY,
+            action TEXT NOT NULL,
+            payload TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            requester TEXT NOT NULL,
+            requested_by TEXT NOT NULL,
+            role TEXT NOT NULL,
+            rule TEXT NOT NULL,
+            needed INTEGER NOT NULL CHECK (needed >= 1),
+            state TEXT NOT NULL CHECK (state IN ('pending', 'approved', 'denied', 'used', 'expired')),
+            created_at REAL NOT NULL,
+            expires_at REAL NOT NULL,
+            reason TEXT NOT NULL,
+            used_by TEXT
+        )
+        """,
+        """
+        CREATE UNIQUE INDEX approvals_live ON approvals (requester, digest, role, needed)
+            WHERE state IN ('pending', 'approved')
+        """,
+        "CREATE INDEX approvals_pending ON approvals (created_at, approval_id) WHERE state = 'pending'",
+        "CREATE INDEX approvals_expires_at ON approvals (expires_at)",
+        """
+        CREATE TABLE approval_votes (
+            approval_id TEXT NOT NULL,
+            approver TEXT NOT NULL,
+            named TEXT NOT NULL,
+            agrees INTEGER NOT NULL CHECK (agrees IN (0, 1)),
+            voted_at REAL NOT NULL,
+            PRIMARY KEY (approval_id, approver)
+        ) WITHOUT ROWID
+        """,
+    ),
 )

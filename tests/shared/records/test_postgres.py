@@ -34,7 +34,7 @@ async def test_the_schema_can_be_made_taken_back_and_made_again(postgres: Postgr
         step(engine)
         tables.append(set(inspect(engine).get_table_names()) - {"alembic_version"})
     engine.dispose()
-    whole = {"idempotency", "quota", "audit", "audit_checkpoints"}
+    whole = {"idempotency", "quota", "audit", "audit_checkpoints", "approvals", "approval_votes"}
     assert tables == [whole, set(), whole, whole]
 
 

@@ -1,0 +1,1 @@
+"""Who the billing is: people, tickets and orders, across CRM, helpdesk and shop."""
