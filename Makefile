@@ -2,7 +2,7 @@
 # Needs Python >= 3.11 (PYTHON=python3.12 make ... picks another) and nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
-DISTRIBUTIONS := shared servers/customer servers/platform
+DISTRIBUTIONS := shared vendors/shopify servers/customer servers/billing servers/platform
 EDITABLE := $(addprefix -e ,$(DISTRIBUTIONS))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 MANIFESTS := $(addsuffix /pyproject.toml,$(DISTRIBUTIONS))

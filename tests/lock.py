@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-OURS = ("backoffice-shared", "backoffice-customer", "backoffice-platform")
+OURS = ("backoffice-shared", "backoffice-shopify", "backoffice-customer", "backoffice-billing", "backoffice-platform")
 LOCKS = {"requirements.lock": ["build"], "requirements-dev.lock": ["build", "dev"]}
 
 

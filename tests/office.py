@@ -19,7 +19,7 @@ from tests.watched import WatchedClient
 from backoffice_shared.backend import Rate, no_allowance
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.domain import Domain, Reach, Reachable, sandboxed
-from backoffice_shared.mcp.foundation import Foundation
+from backoffice_shared.mcp.foundation import Foundation, State
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Faults, VendorSandbox
@@ -29,11 +29,14 @@ from backoffice_shared.settings import Settings
 class Office:
     """`client` has the tools; `sandboxes` has the vendors, to look at and to break."""
 
-    def __init__(self, client: Client, company: Company, sandboxes: dict[str, VendorSandbox], audit: Records) -> None:
+    def __init__(
+        self, client: Client, company: Company, sandboxes: dict[str, VendorSandbox], audit: Records, state: State
+    ) -> None:
         self.client = client
         self.company = company
         self.sandboxes = sandboxes
         self.audit = audit
+        self.state = state
 
     async def call(self, tool: str, **arguments: Any) -> CallToolResult:
         return await self.client.call_tool(tool, arguments)
@@ -101,12 +104,13 @@ async def office_of(
     if systems is not None:
         kept = [reach for reach in reachable.reached if reach.vendor.backend.name in systems]
         reachable = replace(reachable, reached=kept)
+    on = on or foundation(audit=audit, agents=agents)
     server = domain_server(
         domain,
         reachable if hurried else unhurried(reachable),
         Settings(log_level="ERROR", cursor_key=SecretStr(canary("cursors")), **settings),
-        on or foundation(audit=audit, agents=agents),
+        on,
     )
     async with WatchedClient(server, audit=audit, mode=mode, elicitation_callback=elicitation) as client:
-        yield Office(client, company, sandboxes, audit)
+        yield Office(client, company, sandboxes, audit, on.state)
     audit.must_have_every_call()

@@ -14,12 +14,16 @@ from urllib.parse import quote
 import pytest
 from tests.canaries import MARK, SANDBOXES, Watch, canary
 
+from backoffice_billing.backends.quickbooks.sandbox import tokens as quickbooks
+from backoffice_billing.backends.stripe import sandbox as stripe
+from backoffice_billing.backends.xero.sandbox import grants as xero
+from backoffice_billing.server import SERVER as BILLING
 from backoffice_customer.backends.confluence import sandbox as confluence
 from backoffice_customer.backends.email import sandbox as email
 from backoffice_customer.backends.hubspot import sandbox as hubspot
 from backoffice_customer.backends.salesforce.sandbox import grants as salesforce
 from backoffice_customer.backends.zendesk import sandbox as zendesk
-from backoffice_customer.server import SERVER
+from backoffice_customer.server import SERVER as CUSTOMER
 from backoffice_shared.sandbox.company import Company
 from backoffice_shopify import sandbox as shopify
 
@@ -73,14 +77,16 @@ def test_the_secrets_of_the_sandboxes_are_watched():
     company = Company(seed=7, customers=10)
     used = {
         value
-        for vendor in SERVER.vendors
+        for vendor in (*CUSTOMER.vendors, *BILLING.vendors)
         for name, value in vendor.sandbox(company).credentials.items()
         if name not in ("client_id", "email", "username")
     }
     besides = {
         *(zendesk.ACCESS_TOKEN, zendesk.API_TOKEN, confluence.ACCESS_TOKEN, email.ACCESS_TOKEN),
         *(hubspot.CLIENT_SECRET, hubspot.REFRESH_TOKEN, hubspot.ACCESS_TOKEN),
-        *(salesforce.TOKEN, shopify.CLIENT["client_secret"]),
+        *(salesforce.TOKEN, shopify.CLIENT["client_secret"], stripe.RESTRICTED_KEY),
+        *(xero.CLIENT_SECRET, xero.REFRESH_TOKEN, xero.ACCESS_TOKEN),
+        *(quickbooks.CLIENT_SECRET, quickbooks.REFRESH_TOKEN, quickbooks.ACCESS_TOKEN),
     }
     assert used | besides == set(SANDBOXES)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backoffice_billing.server import SERVER as BILLING
 from backoffice_customer.server import SERVER as CUSTOMER
 from backoffice_shared.mcp.domain import Domain
 from backoffice_shared.mcp.tool import ToolSpec
@@ -14,7 +15,7 @@ SERVERS = Path(__file__).parents[1] / "servers"
 BEGIN, END = "<!-- tools: made by `make snapshot` -->", "<!-- /tools -->"
 
 
-@pytest.mark.parametrize("domain", [CUSTOMER], ids=lambda domain: domain.name)
+@pytest.mark.parametrize("domain", [BILLING, CUSTOMER], ids=lambda domain: domain.name)
 def test_the_table_of_tools_is_that_of_the_server(domain: Domain, request: pytest.FixtureRequest):
     readme = SERVERS / domain.name / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)

@@ -119,4 +119,12 @@ class Faulty(BackofficeError):  # noqa: N818
 
 
 class OutcomeUnknown(BackofficeError):  # noqa: N818
+    """`forgotten`: so long ago that the vendor would not know its key any more, and repeating it is no use."""
+
     code = "outcome_unknown"
+    forgotten = False
+
+
+def may_pass(error: BackofficeError) -> bool:
+    """Whether the same request with the same key may succeed later."""
+    return error.retryable or (isinstance(error, OutcomeUnknown) and not error.forgotten)

@@ -8,12 +8,14 @@ from backoffice_shared.errors import (
     BackendUnavailable,
     BackofficeError,
     CircuitOpen,
+    Conflict,
     DeadlineExceeded,
     InvalidInput,
     MalformedAnswer,
     NotFound,
     OutcomeUnknown,
     RateLimited,
+    may_pass,
 )
 
 
@@ -40,7 +42,7 @@ def test_codes_tell_errors_apart() -> None:
         return [kind, *[below for child in kind.__subclasses__() for below in all_of(child)]]
 
     ours = [kind for kind in all_of(BackofficeError) if kind.__module__ == "backoffice_shared.errors"]
-    assert len({kind.code for kind in ours}) == len(ours) == 14
+    assert len({kind.code for kind in ours}) == len(ours) == 15
 
 
 @pytest.mark.parametrize(
@@ -57,3 +59,12 @@ def test_codes_tell_errors_apart() -> None:
 )
 def test_only_what_may_pass_by_itself_is_worth_repeating(kind: type[BackofficeError], retryable: bool) -> None:
     assert kind.retryable is retryable
+
+
+def test_only_what_may_pass_is_worth_another_try():
+    forgotten = OutcomeUnknown("Acme", "so long ago")
+    forgotten.forgotten = True
+    assert may_pass(OutcomeUnknown("Acme", "no answer came"))
+    assert may_pass(RateLimited("Acme", "too many"))
+    assert not may_pass(forgotten)
+    assert not may_pass(Conflict("Acme", "it is paid"))

@@ -168,12 +168,14 @@ class BackendClient:
             call.key and datetime.now(UTC) - since < timedelta(seconds=self.backend.key_lasts) - _SKEW
         ):
             return
-        raise OutcomeUnknown(
+        unknown = OutcomeUnknown(
             self.backend.title,
             f"an earlier call with this idempotency_key, at {since:%Y-%m-%d %H:%M} UTC, may have been carried out, and"
             " would not be known for the same any more: nothing was sent",
             hint="Look first whether it was. If not, use a new key",
         )
+        unknown.forgotten = True
+        raise unknown
 
     async def _send(
         self, call: Call, method: str, path: str, params: Params | None, json: object, form: Form | None = None

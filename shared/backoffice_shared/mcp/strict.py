@@ -136,7 +136,9 @@ def _concise(schema: object, definitions: Mapping[str, Any], *, named: bool) -> 
     kept = {
         name: _concise(part, definitions, named=name == "properties")
         for name, part in parts.items()
-        if name not in _UNSAID and not (name == "default" and part is None)
+        if name not in _UNSAID
+        and not (name == "default" and part is None)
+        and not (name in ("maximum", "maxItems") and part >= _BEYOND_MISTAKES)
     }
     choices = [choice for choice in kept.get("anyOf", []) if choice != {"type": "null"}]
     if len(choices) == 1:
@@ -145,6 +147,7 @@ def _concise(schema: object, definitions: Mapping[str, Any], *, named: bool) -> 
     return kept
 
 
+_BEYOND_MISTAKES = 100
 _UNSAID = ("$defs", "title", "minLength", "maxLength", "pattern", "minItems", "minimum")
 
 

@@ -83,7 +83,7 @@ async def update_preferences(
     changes: PreferenceChanges,
     reason: Annotated[str, Field(min_length=1, max_length=500)],
     idempotency_key: Key | None = None,  # noqa: ARG001 - the chain keeps it
-    dry_run: bool = False,  # noqa: FBT001, FBT002
+    dry_run: bool = False,
 ) -> PreferencesChanged:
     """Change language and marketing consent in every system that holds them."""
     return await wishes.change(customer_id, changes, reason, dry_run=dry_run)

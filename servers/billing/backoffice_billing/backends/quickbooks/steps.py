@@ -1,0 +1,37 @@
+"""Writes of several steps: what fails after one of them must not look as if nothing had been done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from backoffice_billing.backends.quickbooks.access import TITLE
+from backoffice_shared.errors import BackofficeError, OutcomeUnknown
+from backoffice_shared.http.client import T
+
+
+async def then(done: str, step: Awaitable[T]) -> T:
+    """What `step` gives. `done` says what was changed before it; where nothing was, it is empty, and `step` fails as it
+    does.
+
+    Raises:
+        OutcomeUnknown: it failed after something was changed. Who repeats the call looks at what there is.
+    """
+    try:
+        return await step
+    except BackofficeError as error:
+        if not done or isinstance(error, OutcomeUnknown):
+            raise
+        raise OutcomeUnknown(
+            TITLE,
+            f"{done}, but what comes after that failed: {error.message}",
+            retry_after=error.retry_after,
+            hint="Repeat the call with the same idempotency_key: what was done is not done again",
+        ) from error
+
+
+async def or_why(step: Awaitable[T]) -> T | BackofficeError:
+    """What it gives, or why it failed: for what is said beside an effect rather than in place of it."""
+    try:
+        return await step
+    except BackofficeError as error:
+        return error
