@@ -99,6 +99,9 @@ async def office_of(
     answers for the human who sits before the client."""
     company = Company(seed=seed, customers=customers)
     sandboxes = sandboxes or {vendor.backend.name: vendor.sandbox(company) for vendor in domain.vendors}
+    if on is not None:
+        assert isinstance(on.audit, Records)
+        audit = on.audit
     audit = audit or Records()
     reachable = sandboxed(domain, sandboxes)
     if systems is not None:

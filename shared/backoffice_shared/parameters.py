@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -10,12 +10,18 @@ from pydantic import AfterValidator, Field
 
 def _moment(at: datetime) -> datetime:
     """Without a zone it is UTC, not wherever this server stands."""
-    if not 1970 <= at.year <= 9998:
-        raise ValueError("the year must be between 1970 and 9998")
+    _day(at)
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
+def _day(day: date) -> date:
+    if not 1970 <= day.year <= 9998:
+        raise ValueError("the year must be between 1970 and 9998")
+    return day
+
+
 Moment = Annotated[datetime, AfterValidator(_moment)]
+Day = Annotated[date, AfterValidator(_day)]
 Limit = Annotated[int, Field(ge=1, le=50)]
 Cursor = Annotated[str, Field(max_length=2000)]
 """`page.next_cursor` of the answer before."""

@@ -24,6 +24,7 @@ from backoffice_shared.principal import principal
 LIFE = timedelta(minutes=15)
 
 _BODY = TypeAdapter(tuple[int, dict[str, str]])
+_ANEW = "Call without plan_token for a preview, then again with the same arguments and the plan_token of that preview"
 _SIGNATURE = 16  # bytes
 _LONGEST = 65_536  # bytes
 
@@ -46,8 +47,8 @@ class Plans:
         token = base64.urlsafe_b64encode(self._sign(action, request, body) + body).rstrip(b"=").decode()
         return Plan(token, expires_at)
 
-    def versions(self, token: str, action: str, request: object) -> dict[str, str]:
-        """What the preview looked at, if this is what it showed.
+    def versions(self, token: str, action: str, request: object, *, anew: str = _ANEW) -> dict[str, str]:
+        """What the preview looked at, if this is what it showed. `anew` says how to get another plan.
 
         Raises:
             InvalidInput: the token is not one of ours, or belongs to another request or to somebody else.
@@ -63,12 +64,10 @@ class Plans:
             raise InvalidInput(
                 "",
                 "plan_token: it is not one for this request, and nothing was done",
-                hint="Call without it for a preview, then again with the same arguments and the plan_token of that preview",
+                hint=anew,
             ) from None
         if self._now().timestamp() >= expires_at and uncertain_since() is None:
-            raise Conflict(
-                "", "the plan has expired, and nothing was done", hint="Call without plan_token for a new one"
-            )
+            raise Conflict("", "the plan has expired, and nothing was done", hint=anew)
         return versions
 
     @staticmethod

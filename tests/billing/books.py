@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from typing import TypeVar
 
@@ -46,7 +46,8 @@ def eur(amount: int) -> Money:
 @dataclass
 class System:
     """One that bills people, over lists. `asked` is what it was asked, `error` what it answers to everything. It
-    `gives` nobody more rows than these."""
+    `gives` nobody more rows than these. `as_made`: it lists invoices as they were made, the last first, whatever date
+    they bear, and sorts out afterwards what is of other days."""
 
     name: str
     account_kind: str = "customer"
@@ -55,6 +56,7 @@ class System:
     receipts: list[PaymentRow] = field(default_factory=list[PaymentRow])
     largest: int = 50
     gives: int | None = None
+    as_made: bool = False
     error: BackofficeError | None = None
     fails: Callable[[str], bool] = lambda _asked: False
     asked: list[str] = field(default_factory=list[str])
@@ -123,10 +125,17 @@ class System:
             for invoice in self.bills
             if (query.number is None or invoice.number == query.number)
             and (query.customers is None or self._is_of(invoice.customer_id, query.customers))
-            and (query.issued_since is None or invoice.issued_at >= query.issued_since)
-            and (query.issued_until is None or invoice.issued_at <= query.issued_until)
         ]
-        return self._chunk(sorted(found, key=lambda row: row.issued_at, reverse=True), cursor, limit)
+
+        def within(row: InvoiceRow) -> bool:
+            return (query.issued_since is None or row.issued_at >= query.issued_since) and (
+                query.issued_until is None or row.issued_at <= query.issued_until
+            )
+
+        if self.as_made:
+            chunk = self._chunk(found[::-1], cursor, limit)
+            return replace(chunk, items=_latest_dated([row for row in chunk.items if within(row)]))
+        return self._chunk(_latest_dated([row for row in found if within(row)]), cursor, limit)
 
     async def invoices(self, natives: Sequence[str], sections: frozenset[InvoiceSection]) -> list[Invoice]:
         assert len(natives) <= 20
@@ -249,16 +258,25 @@ class Counter:
         self.orders.append(order)
         return order
 
-    async def order(self, reference: str) -> PaidOrder:
+    async def order(self, number: str) -> PaidOrder:
+        return self._one(number, lambda order: (order.number, order.number.lstrip("#")))
+
+    async def order_by_id(self, native: str) -> PaidOrder:
+        return self._one(native, lambda order: order.order_id.split(":", 2)[2:])
+
+    def _one(self, wanted: str, names: Callable[[PaidOrder], Sequence[str]]) -> PaidOrder:
         if self.error is not None:
             raise self.error
         for order in self.orders:
-            if reference in (order.number, order.number.lstrip("#"), order.order_id.split(":", 2)[2]):
+            if wanted in names(order):
                 return order
-        raise NotFound("Shopify", f"no such order: {reference!r}")
+        raise NotFound("Shopify", f"no such order: {wanted!r}")
 
     async def suggested(self, order: str, lines: Sequence[ReturnedLine]) -> Money:
         raise AssertionError(f"nobody asks what {lines} of {order} come to here")
+
+    async def refunds_of(self, email: str, since: datetime) -> list[Refund]:
+        raise AssertionError(f"nobody asks for the refunds of {email} since {since} here")
 
 
 @dataclass
@@ -313,6 +331,10 @@ def complete(found: Reconciliation) -> dict[str, bool]:
 
 def _latest(rows: list[PaymentRow]) -> list[PaymentRow]:
     return sorted(rows, key=lambda row: row.at, reverse=True)
+
+
+def _latest_dated(rows: list[InvoiceRow]) -> list[InvoiceRow]:
+    return sorted(rows, key=lambda row: row.issued_at, reverse=True)
 
 
 def _shown(account: Account, sections: frozenset[AccountSection]) -> Account:

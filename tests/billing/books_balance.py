@@ -32,3 +32,13 @@ def dispute(sandboxes: Mapping[str, VendorSandbox], payment: str, outcome: str) 
     made = known[0] if known else moves.dispute(account, charge)
     if outcome != "open":
         moves.decide(account, made, won=outcome == "won")
+
+
+def given_back(sandboxes: Mapping[str, VendorSandbox], ledger: str) -> tuple[int, int]:
+    """How often, and how much in all, the ledger says that money was given back."""
+    if ledger == "xero":
+        org = org_of(sandboxes["xero"])
+        paid = [p for p in org.payments.values() if not p.deleted and org.documents[p.document].type == "ACCRECCREDIT"]
+        return len(paid), sum(payment.amount for payment in paid)
+    receipts = list(file_of(sandboxes["quickbooks"]).tables["RefundReceipt"].by_id.values())
+    return len(receipts), sum(receipt.net + receipt.tax for receipt in receipts)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from tests.billing.books_balance import given_back
 from tests.billing.mortal import Replica, World
 
 from backoffice_shared.jsonvalues import arr, obj
+from backoffice_shared.sandbox.books import paid_outside
+from backoffice_shared.sandbox.company import KEY_ACCOUNT, order_name
 
 Measure = Callable[[], Awaitable[object]]
 
@@ -31,6 +34,7 @@ class Doing:
     def __init__(self, world: World, healthy: Replica, chance: Random) -> None:
         self.world, self.at, self.chance = world, healthy, chance
         self.keys = 0
+        self.refunded: set[int] = set()
 
     def key(self) -> str:
         self.keys += 1
@@ -161,16 +165,44 @@ class Doing:
         return Deed("create_credit_note", arguments, lambda: self._sums(invoice, "credited"), [amount] * copies)
 
     async def refund(self, system: str) -> Deed:
-        _, payment = await self.paid(system)
+        """Measured at the provider, and by what the ledger's reports say was ever given back."""
+        invoice, payment = await self.paid(system)
         amount = self.chance.randrange(1, 400)
+        [ledger] = await self._ledgers(await self._of(invoice))
 
         async def refunded() -> object:
             seen = await self.at.ask("get_payment", payment_id=payment, include=["refunds"])
-            return seen["refunded"]["amount"], len(arr(seen["refunds"]))
+            return seen["refunded"]["amount"], len(arr(seen["refunds"])), given_back(self.world.sandboxes, ledger)
 
+        before = given_back(self.world.sandboxes, ledger)
         shown = await self.at.ask("preview_refund", payment_id=payment, amount=amount, reason="defective")
         arguments = {"plan_token": shown["plan_token"], "idempotency_key": self.key()}
-        return Deed("issue_refund", arguments, refunded, (amount, 1))
+        return Deed("issue_refund", arguments, refunded, (amount, 1, (before[0] + 1, before[1] + amount)))
+
+    async def refund_by_the_shop(self) -> Deed:
+        """Of an order that the shop was paid for."""
+        company = self.world.company
+        orders = [
+            order
+            for order in company.orders
+            if order.payment == "paid"
+            and not paid_outside(order)
+            and (company.today - order.placed_at).days < 170
+            and order.number not in self.refunded
+            and order.person != KEY_ACCOUNT
+        ]
+        order = self.chance.choice(orders)
+        self.refunded.add(order.number)
+        amount = self.chance.randrange(1, company.total(order) + 1)
+        name = order_name(order.number)
+        shown = await self.at.ask("preview_refund", order_id=name, amount=amount, reason="not_received")
+
+        async def left() -> object:
+            seen = await self.at.ask("preview_refund", order_id=name, reason="not_received")
+            return seen["refundable"]["amount"]
+
+        arguments = {"plan_token": shown["plan_token"], "idempotency_key": self.key()}
+        return Deed("issue_refund", arguments, left, company.total(order) - amount)
 
     # ----------------------------------------------------------------------------------------------- looking
 

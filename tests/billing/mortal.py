@@ -56,10 +56,11 @@ class Died(Exception):  # noqa: N818 - it is what happened
 @dataclass
 class Fate:
     """What will happen to one replica. `dies_in` counts moments, `loses` says which of the coming requests lose their
-    connection and how."""
+    connection and how; from the request `down_from` on, no vendor can be reached."""
 
     dies_in: int | None = None
     loses: dict[int, Loss] = field(default_factory=dict[int, Loss])
+    down_from: int | None = None
     dead: bool = False
     requests: int = 0
 
@@ -74,11 +75,13 @@ class Fate:
 
     def loss(self) -> Loss | None:
         self.requests += 1
+        if self.down_from is not None and self.requests >= self.down_from:
+            return "never sent"
         return self.loses.pop(self.requests, None)
 
     def spared(self) -> None:
         """Nothing more happens to it; it was started anew if it was dead."""
-        self.dies_in, self.dead, self.requests = None, False, 0
+        self.dies_in, self.down_from, self.dead, self.requests = None, None, False, 0
         self.loses.clear()
 
 
@@ -240,11 +243,13 @@ class World:
 
 
 def fated(chance: Random, fate: Fate) -> None:
-    """One death, or one to three lost connections, or both, somewhere in the next call."""
+    """A death, lost connections, an outage that lasts, or several of these, somewhere in the next call."""
     fate.spared()
     kind = chance.random()
-    if kind < 0.75:
-        fate.dies_in = chance.randrange(40)
+    if kind < 0.6:
+        fate.dies_in = chance.randrange(50)
+    if 0.4 < kind < 0.6 or kind > 0.85:
+        fate.down_from = chance.randrange(1, 25)
     if kind > 0.5:
         losses: tuple[Loss, ...] = ("never sent", "lost on the way", "answer lost")
         for _ in range(chance.choice((1, 1, 2, 3))):

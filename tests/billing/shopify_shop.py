@@ -16,6 +16,7 @@ from backoffice_billing.models import Payment, PaymentSection
 from backoffice_billing.ports import RefundDraft, ReturnedLine
 from backoffice_shared.credentials.environment import EnvironmentCredentials
 from backoffice_shared.http.client import connect
+from backoffice_shared.jsonvalues import obj, parse
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.books import Books, paid_outside
 from backoffice_shared.sandbox.company import Company, Order
@@ -104,6 +105,26 @@ class Scripted:
     @property
     def shopify(self) -> Shopify:
         return connected(httpx.MockTransport(self.answer))
+
+
+@dataclass
+class Discreet(httpx.AsyncBaseTransport):
+    """A shop where the app may not see transactions of refunds: it says so beside the rest of an answer. `writes`: only in
+    answers that tell of a refund just made."""
+
+    sandbox: VendorSandbox
+    writes: bool
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await InProcess(self.sandbox).handle_async_request(request)
+        wire = obj(parse(await answer.aread()))
+        data, made = obj(wire.get("data")), obj(obj(wire.get("data")).get("refundCreate"))
+        inside, path = (made, ["refundCreate"]) if made or self.writes else (data, [])
+        if not inside.get("refund"):
+            return httpx.Response(answer.status_code, json=wire)
+        inside["refund"] = None  # as its transactions cannot be null
+        denied = {"message": "Access denied for transactions field.", "extensions": {"code": "ACCESS_DENIED"}}
+        return httpx.Response(200, json={**wire, "errors": [{**denied, "path": [*path, "refund", "transactions"]}]})
 
 
 # ---------------------------------------------------------------------------------------------------- which orders

@@ -38,6 +38,7 @@ DEEDS: dict[str, Prepare] = {
     "credit an invoice of Xero's": lambda doing: doing.credit("xero"),
     "credit an invoice of QuickBooks'": lambda doing: doing.credit("quickbooks"),
     "refund a payment": lambda doing: doing.refund("stripe"),
+    "refund an order by the shop": lambda doing: doing.refund_by_the_shop(),
 }
 MOST_TRIES = 7
 AGO = (MOST_TRIES * AFTER_ANY_LEASE, 3_600.0, 90_000.0)
@@ -68,7 +69,7 @@ async def played(world: World, doing: Doing, deed: Deed, replicas: list[Replica]
 
 @pytest.mark.parametrize("name", DEEDS)
 async def test_it_happens_once(name: str, soak: bool, tmp_path: Path):
-    """With --soak, 1,008 schedules in all."""
+    """With --soak, 1,080 schedules in all."""
     seed, count = sorted(DEEDS).index(name), 72 if soak else 4
     chance = Random(seed)
     for start in range(0, count, 24):

@@ -187,6 +187,12 @@ async def test_every_request_says_which_version_of_the_api_it_means() -> None:
     assert [(url.path, url.params["minorversion"]) for url in seen] == [(f"/v3/company/{REALM}/query", "75")]
 
 
-@pytest.mark.parametrize(("option", "posts"), [("", False), ("no", False), ("0", False), ("yes", True), ("1", True)])
+@pytest.mark.parametrize(("option", "posts"), [("", False), ("stripe", True)])
 def test_the_books_are_told_only_where_that_is_asked_for(company: Company, option: str, posts: bool) -> None:
     assert ledgers(company, {"posts": option}).quickbooks.posts is posts
+
+
+@pytest.mark.parametrize("option", ["yes", "no", "Stripe", "xero"])
+def test_nobody_else_can_be_named_of_whom_the_books_are_told(company: Company, option: str) -> None:
+    with pytest.raises(InvalidInput, match="BACKOFFICE_QUICKBOOKS_POSTS"):
+        ledgers(company, {"posts": option})

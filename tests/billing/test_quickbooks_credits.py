@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from tests.billing.quickbooks_realm import HOSTILE, KEY, OTHER_KEY, TODAY, Ledgers, draft, jpy, killed, ledgers, usd
 
 from backoffice_billing.models import Disposition, Invoice
 from backoffice_billing.ports import CreditDraft, CreditNote, DraftLine, Entry
 from backoffice_shared.attempt import attempting
-from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown
+from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown, PermissionDenied
 from backoffice_shared.http.client import Written
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
-from backoffice_shared.sandbox.frame import Faults
+from backoffice_shared.sandbox.frame import Faults, InProcess, VendorSandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -201,11 +202,15 @@ async def test_an_invoice_that_was_changed_is_not_credited(books: Ledgers) -> No
 
 
 async def test_money_is_not_given_back_from_nowhere(company: Company) -> None:
+    """Nor is half of it credited first."""
     books = ledgers(company, {"deposit_account": ""})
-    invoice = await paid(books)
+    invoice = await paid(books, 60_00)
     with pytest.raises(InvalidInput, match="which account"):
-        await credited(books, invoice, credit(1_00, "out_of_band"))
-    assert books.made("RefundReceipt") == []
+        await books.quickbooks.preview_credit(native(invoice), credit(80_00, "out_of_band"))
+    with pytest.raises(InvalidInput, match="which account"):
+        await credited(books, invoice, credit(80_00, "out_of_band"))
+    assert books.made("CreditMemo") == books.made("RefundReceipt") == []
+    assert (await credited(books, invoice, credit(50_00, "out_of_band"))).value.invoice_due == usd(0)
 
 
 async def test_hostile_reasons_are_words_and_no_marks(books: Ledgers) -> None:
@@ -237,6 +242,38 @@ async def test_a_company_whose_credits_are_applied_by_quickbooks_itself(books: L
 
 
 # ------------------------------------------------------------------------------------------- what is lost on the way
+
+
+class Refusing(httpx.AsyncBaseTransport):
+    """QuickBooks, which refuses what is sent to addresses that end so."""
+
+    def __init__(self, sandbox: VendorSandbox, refusals: dict[str, object]) -> None:
+        self._inner, self._refusals = InProcess(sandbox), refusals
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for end, fault in self._refusals.items():
+            if request.url.path.endswith(end):
+                return httpx.Response(400, json=fault)
+        return await self._inner.handle_async_request(request)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [("6210", Conflict), ("2500", InvalidInput), ("5020", PermissionDenied), ("610", NotFound)]
+)
+async def test_what_is_refused_half_way_is_refused_and_says_what_was_done(
+    company: Company, code: str, kind: type[BackofficeError]
+) -> None:
+    """And not unknown for ever. Once it is put right, the same call does the rest."""
+    fault = {"Fault": {"Error": [{"Message": "Not there", "code": code}], "type": "ValidationFault"}}
+    refusals: dict[str, object] = {"/refundreceipt": fault}
+    books = ledgers(company, over=lambda sandbox: Refusing(sandbox, refusals))
+    invoice = await paid(books, 90_00)
+    for since in (None, datetime.now(UTC) - UNCERTAIN):
+        with attempting(since), pytest.raises(kind, match=r"the credit memo was made, but .* failed: Not there"):
+            await credited(books, invoice, credit(44_00, "out_of_band"))
+    refusals.clear()
+    note = (await credited(books, invoice, credit(44_00, "out_of_band"))).value
+    assert (len(books.made("CreditMemo")), len(books.made("RefundReceipt")), note.total) == (1, 1, usd(44_00))
 
 
 async def test_the_same_call_credits_once(books: Ledgers) -> None:

@@ -243,6 +243,15 @@ async def test_voiding_twice_by_the_same_call_is_once_and_by_another_a_conflict(
         await voided(books, got, key=OTHER_KEY)
 
 
+async def test_what_is_void_when_an_uncertain_call_is_repeated_counts_as_done_whoever_did_it(books: Ledgers) -> None:
+    got, txn = await some_open(books)
+    await voided(books, got, key=OTHER_KEY)
+    sync = txn.sync
+    with attempting(datetime.now(UTC) - UNCERTAIN):
+        again = await voided(books, got)
+    assert (again.value.status, again.replayed, txn.sync) == ("void", True, sync)
+
+
 async def test_an_invoice_with_a_payment_is_not_voided(books: Ledgers) -> None:
     """QuickBooks would: the payment would be left with the customer."""
     got, _ = await some_open(books)

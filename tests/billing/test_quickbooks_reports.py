@@ -12,7 +12,7 @@ from backoffice_billing.backends.quickbooks.reporting import table
 from backoffice_billing.models import Grouping, ReportName, Table
 from backoffice_billing.ports import ReportQuery
 from backoffice_shared.errors import InvalidInput, MalformedAnswer
-from backoffice_shared.sandbox.books import RECEIVABLE
+from backoffice_shared.sandbox.books import BANK, CLEARING, RECEIVABLE
 from backoffice_shared.sandbox.company import Company
 
 pytestmark = pytest.mark.anyio
@@ -69,8 +69,8 @@ async def test_profit_and_loss_is_what_was_billed_less_what_was_taken_back(books
     back = sum(txn.net for txn in books.all("RefundReceipt"))
     lost = sum(txn.net for txn in books.all("CreditMemo"))
     assert got.basis == "accrual"
-    assert named(got, "Sales") == [billed - back]
-    assert named(got, "Bad debt") == [lost] != [0]
+    assert named(got, "Income:Sales") == [billed - back]
+    assert named(got, "Expenses:Bad debt") == [lost] != [0]
     assert got.totals == ["Net Income", billed - back - lost]
 
 
@@ -94,7 +94,7 @@ async def test_a_period_is_that_period(books: Ledgers, company: Company) -> None
     got = await books.quickbooks.report(ReportQuery("profit_and_loss", until, since))
     billed = sum(i.kept.net for i in kept(company) if i.status not in ("draft", "void") and since <= i.issued <= until)
     back = sum(txn.net for txn in books.all("RefundReceipt") if since <= txn.date <= until)
-    assert named(got, "Sales") == [billed - back]
+    assert named(got, "Income:Sales") == [billed - back]
 
 
 async def test_the_balance_sheet_is_in_balance(books: Ledgers) -> None:
@@ -104,6 +104,14 @@ async def test_the_balance_sheet_is_in_balance(books: Ledgers) -> None:
     assert by_month.columns == ["Account", "Sep 2026", "Oct 2026", "Nov 2026"]
     assert named(by_month, "Total ASSETS") == named(by_month, "TOTAL LIABILITIES AND EQUITY")
     assert named(by_month, "Total ASSETS")[-1:] == named(got, "Total ASSETS")
+
+
+async def test_what_is_entered_on_an_account_with_others_under_it_is_said(books: Ledgers) -> None:
+    got, held = await reported(books, "balance_sheet"), books.file.ledger.held()
+    own, under = named(got, f"ASSETS:{BANK.name}"), named(got, f"ASSETS:{BANK.name}:{CLEARING.name}")
+    assert (own, under) == ([held[BANK]], [held[CLEARING]])
+    assert named(got, f"ASSETS:Total {BANK.name}") == [own[0] + under[0]]
+    assert 0 not in (*own, *under)
 
 
 async def test_the_balance_sheet_of_an_earlier_day_is_another(books: Ledgers) -> None:
@@ -172,14 +180,14 @@ NESTED: dict[str, Any] = {
                 "Rows": {
                     "Row": [
                         {
-                            "Header": {"ColData": [{"value": "Design"}, {"value": ""}]},
+                            "Header": {"ColData": [{"value": "Design", "id": "3"}, {"value": "2.000"}]},
                             "Rows": {"Row": [{"ColData": [{"value": "Gardens", "id": "4"}, {"value": "1.234"}]}]},
-                            "Summary": {"ColData": [{"value": "Total Design"}, {"value": "1.234"}]},
+                            "Summary": {"ColData": [{"value": "Total Design"}, {"value": "3.234"}]},
                         },
                         {"ColData": [{"value": "Nothing"}, {"value": ""}]},
                     ]
                 },
-                "Summary": {"ColData": [{"value": "Total Income"}, {"value": "1.234"}]},
+                "Summary": {"ColData": [{"value": "Total Income"}, {"value": "3.234"}]},
             },
             {"Summary": {"ColData": [{"value": "Net Income"}, {"value": "-1.500"}]}, "group": "NetIncome"},
         ]
@@ -187,14 +195,20 @@ NESTED: dict[str, Any] = {
 }
 
 
-def test_nested_rows_come_one_under_the_other() -> None:
+def test_nested_rows_come_one_under_the_other_named_with_their_sections() -> None:
     assert table(NESTED, max_rows=25) == Table(
         system="quickbooks",
         title="ProfitAndLoss",
         currency="KWD",
         basis="cash",
         columns=["Account", "Total"],
-        rows=[["Gardens", 1234], ["Total Design", 1234], ["Nothing", 0], ["Total Income", 1234]],
+        rows=[
+            ["Income:Design", 2000],
+            ["Income:Design:Gardens", 1234],
+            ["Income:Total Design", 3234],
+            ["Income:Nothing", 0],
+            ["Total Income", 3234],
+        ],
         totals=["Net Income", -1500],
     )
 

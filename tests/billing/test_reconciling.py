@@ -207,10 +207,10 @@ async def test_a_credit_that_only_one_side_has_is_told_with_the_tool_that_gives_
     at.xero.bill("NW-1", 900)
     (found,) = (await at.compared()).items
     assert (found.kind, found.left.status, found.right.status, found.delta) == (
-        "status_differs",
+        "credit_differs",
         "open, 2.00 EUR credited",
         "open, 0.00 EUR credited",
-        eur(-200),
+        eur(200),
     )
     assert "create_credit_note(invoice_id='xero:invoice:in_0', amount=200" in found.suggested_fix
 

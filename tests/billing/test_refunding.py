@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from mcp.client import ClientRequestContext
-from mcp_types import ElicitRequestParams, ElicitResult
 from tests.billing.books_balance import must_balance
-from tests.billing.counter import Office, counter, said
+from tests.billing.counter import counter, said
 from tests.billing.people import Hand, ids, payer
+from tests.billing.refunding import Answer, Human, approved, paid, recent, refundable
 
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.principal import Principal, acting
 from backoffice_shared.sandbox.books import paid_outside
-from backoffice_shared.sandbox.company import Order
 
 pytestmark = pytest.mark.anyio
-
-
-async def paid(at: Office, *amounts: int, currency: str = "USD", nth: int = 0) -> tuple[Hand, str]:
-    hand = Hand(at)
-    _, payment = await hand.paid((await ids(at, payer(at.company, nth=nth)))["stripe"], currency, *amounts)
-    return hand, payment
-
-
-async def refundable(at: Office, payment: str) -> int:
-    return (await at.ask("get_payment", payment_id=payment))["refundable"]["amount"]
-
-
-def recent(at: Office, order: Order) -> bool:
-    """Whether it is young enough to be refunded."""
-    return (at.company.today - order.placed_at).days < 170
 
 
 async def test_a_preview_gives_its_money_back_once_also_with_two_keys():
@@ -113,7 +96,7 @@ async def test_what_the_policy_denies_has_no_plan():
 async def test_a_customers_day_is_counted_over_payments_and_agents():
     async with counter(hurried=False) as at:
         hand, one = await paid(at, 5_000)
-        _, payment = await hand.paid((await ids(at, payer(at.company)))["stripe"], "USD", 9_000)
+        _, payment = await hand.paid((await ids(at, payer(at.company, currency="USD")))["stripe"], "USD", 9_000)
         for name, which in (("alice", one), ("bob", payment)):
             with acting(Principal(name, "api_key", agent=name)):
                 shown = await at.ask("preview_refund", payment_id=which, amount=5_000, reason="defective")
@@ -121,11 +104,6 @@ async def test_a_customers_day_is_counted_over_payments_and_agents():
                 await at.ask("issue_refund", plan_token=shown["plan_token"], idempotency_key=hand.key())
         shown = await at.ask("preview_refund", payment_id=payment, amount=1, reason="defective")
         assert (shown["policy"]["decision"], shown["policy"]["rule"]) == ("approval", "customer_day_total")
-
-
-async def approved(at: Office, approval_id: str, *by: str, agrees: bool = True) -> None:
-    for name in by:
-        await at.state.approvals.decide(approval_id, approver=f"key of {name}", named=name, agrees=agrees)
 
 
 async def test_an_approval_is_for_one_exact_refund_and_good_once():
@@ -181,23 +159,6 @@ async def test_what_was_denied_by_a_human_is_not_done():
         )
         assert obj(obj(refused.structured_content)["error"])["code"] == "permission_denied"
         assert await refundable(at, payment) == 20_000
-
-
-Answer = Literal["accept", "refuse", "decline", "cancel"]
-
-
-class Human:
-    """Sits before the client. `questions` is what they were asked."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-        self.questions: list[str] = []
-
-    async def __call__(self, _context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        self.questions.append(params.message)
-        if self._answer in ("accept", "refuse"):
-            return ElicitResult(action="accept", content={"agree": self._answer == "accept"})
-        return ElicitResult(action=self._answer)  # pyright: ignore[reportArgumentType] - the other two
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

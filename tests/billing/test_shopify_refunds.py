@@ -12,6 +12,7 @@ from tests.billing.shopify_shop import (
     NOW,
     OTHER_KEY,
     TODAY,
+    Discreet,
     Scripted,
     ShopFront,
     bag,
@@ -234,6 +235,21 @@ async def test_somebody_elses_words_in_a_note_are_not_taken_for_our_mark(shop: S
     with attempting(datetime.now(UTC) - timedelta(hours=25)):
         given = await shop.shopify.refund(draft(order, 250), KEY)
     assert (given.replayed, given.value.amount) == (False, usd(250))
+
+
+async def test_a_refund_that_was_made_and_is_told_in_part_is_found(shop: ShopFront) -> None:
+    order = some(shop.company, "paid")
+    given = await connected(Discreet(shop.sandbox, writes=True)).refund(draft(order, 250), KEY)
+    assert (given.value.refund_id, given.value.amount) == ("shopify:refund:20000001", usd(250))
+    assert [made.amount for made in shop.made(order)] == [250]
+
+
+async def test_a_refund_that_was_made_and_may_not_be_seen_is_not_said_to_be_refused(shop: ShopFront) -> None:
+    order = some(shop.company, "paid")
+    with pytest.raises(OutcomeUnknown):
+        await connected(Discreet(shop.sandbox, writes=False)).refund(draft(order, 250), KEY)
+    assert (await shop.shopify.refund(draft(order, 250), KEY)).value.amount == usd(250)
+    assert [made.amount for made in shop.made(order)] == [250]
 
 
 UNDER_WAY = {"field": None, "message": "This request is currently in progress, please try again."}

@@ -42,6 +42,11 @@ class Bill:
     def due(self) -> int:
         return 0 if self.status in ("draft", "void") else max(self.total - self.paid - self.credited, 0)
 
+    @property
+    def made_good(self) -> int:
+        """What was credited after it was paid: that is not given back, too."""
+        return max(self.paid + self.credited - self.total, 0)
+
     def settled(self) -> None:
         if self.status == "open" and self.due == 0:
             self.status = "paid"
@@ -164,7 +169,7 @@ class Accounts(RuleBasedStateMachine):
 
     @rule(bill=bills, share=st.integers(1, 4), disposition=st.sampled_from(["out_of_band", "credit_balance"]))
     def credit(self, bill: Bill, share: int, disposition: str) -> None:
-        left = bill.total - bill.credited
+        left = bill.total - bill.credited - sum(bill.refunded.values())
         amount = max(left // share, 10)
         amount -= amount % 10
         done = self._do(
@@ -181,7 +186,7 @@ class Accounts(RuleBasedStateMachine):
         if not bill.payments:
             return
         payment, paid = bill.payments[which % len(bill.payments)]
-        left = paid - bill.refunded.get(payment, 0)
+        left = max(paid - bill.refunded.get(payment, 0) - bill.made_good, 0)
         amount = left + 10 if share == 100 else max(left // share, 10)
         amount -= amount % 10
         done = self._refund(payment, amount)

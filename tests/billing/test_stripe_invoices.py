@@ -244,3 +244,15 @@ async def test_an_invoice_that_was_a_draft_for_weeks_is_found_by_the_date_that_i
     borne = issued.issued_at + timedelta(days=60)
     query = InvoiceQuery(DAY, issued_since=borne, issued_until=borne)
     assert [row.invoice_id for row in await rows(stripe, query)] == [issued.invoice_id]
+
+
+async def test_the_rows_of_a_page_are_sorted_by_the_date_that_they_bear(stripe: Desk) -> None:
+    person = stripe.person("succeeds")
+    first, second = [await stripe.issued(person, key=letter * 40) for letter in "ab"]
+    record = account_of(stripe.sandbox).invoices[native(first.invoice_id)]
+    assert record.finalized is not None
+    record.finalized += int(timedelta(days=2).total_seconds())
+    query = InvoiceQuery(DAY, customers=(customer_id(person.number),))
+    found = await rows(stripe, query)
+    assert [row.invoice_id for row in found][:2] == [first.invoice_id, second.invoice_id]
+    assert [row.issued_at for row in found] == sorted((row.issued_at for row in found), reverse=True)

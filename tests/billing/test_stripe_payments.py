@@ -11,7 +11,7 @@ from tests.billing.stripe_account import HOSTILE, TODAY, Desk, desk, native
 from backoffice_billing.backends.stripe.sandbox import moves
 from backoffice_billing.backends.stripe.sandbox.account import fee_of
 from backoffice_billing.backends.stripe.sandbox.ids import charge_id, customer_id, invoice_id, payment_id
-from backoffice_billing.models import PaymentRow, PaymentStatus
+from backoffice_billing.models import PaymentRow, PaymentSection, PaymentStatus
 from backoffice_billing.ports import PaymentQuery
 from backoffice_shared.errors import NotFound
 from backoffice_shared.money import Money
@@ -202,6 +202,57 @@ async def test_a_charge_from_before_there_were_payment_intents_is_a_payment(stri
     assert (payment.refundable.amount, payment.order) == (paid.amount, order_name(paid.order or 0))
     [row] = [row for row in await rows(stripe, PaymentQuery()) if native(row.payment_id) == charge_id(paid.number)]
     assert row.amount.amount == paid.amount
+
+
+KINDS: list[Callable[[Paid], bool]] = [
+    lambda p: p.invoice is not None and p.refunds != (),
+    lambda p: p.order is not None,
+    lambda p: p.disputed == "open",
+    lambda p: p.failed,
+]
+
+
+@pytest.mark.parametrize("meets", KINDS)
+async def test_a_payment_named_by_its_charge_is_wholly_that_payment(
+    stripe: Desk, meets: Callable[[Paid], bool]
+) -> None:
+    """With another name it would be another payment to locks, plans and approvals."""
+    everything: frozenset[PaymentSection] = frozenset({"refunds", "dispute", "fees", "risk"})
+    paid = stripe.paid(meets)
+    stripe.state.charges[charge_id(paid.number)].metadata = {}  # what it was for, the PaymentIntent says
+    by_charge = await stripe.payments.payment(charge_id(paid.number), everything)
+    assert by_charge == await stripe.payment(paid)
+    assert by_charge.payment_id == f"stripe:payment:{payment_id(paid.number)}"
+    assert by_charge.invoice_id == (None if paid.invoice is None else f"stripe:invoice:{invoice_id(paid.invoice)}")
+    assert by_charge.order == (None if paid.order is None else order_name(paid.order))
+    assert len(by_charge.refunds or ()) == len(paid.refunds)
+
+
+async def paid_with(stripe: Desk, **form: str) -> str:
+    """A payment of just now, by its id."""
+    given = {"amount": "500", "currency": "usd", "payment_method": "pm_card_visa", "confirm": "true", **form}
+    made = await stripe.wire("POST", "/v1/payment_intents", form=given)
+    return str(made.raise_for_status().json()["id"])
+
+
+async def test_a_customer_is_written_to_where_the_customer_says_not_where_the_receipt_went(stripe: Desk) -> None:
+    """Whoever pays can choose where the receipt goes."""
+    customer = customer_id(KEY_ACCOUNT)
+    own = stripe.company.people[KEY_ACCOUNT].email
+    payment = await paid_with(stripe, customer=customer, receipt_email="mallory@mail.example")
+    assert (await stripe.payments.payment(payment, frozenset())).customer_email == own
+    charge = stripe.state.intents[payment].charge
+    assert charge is not None
+    stripe.state.charges[charge].intent = None
+    assert (await stripe.payments.payment(charge, frozenset())).customer_email == own
+    stripe.state.customers[customer].email = None
+    assert (await stripe.payments.payment(payment, frozenset())).customer_email is None
+
+
+async def test_where_there_is_no_customer_the_address_is_that_of_the_receipt(stripe: Desk) -> None:
+    payment = await paid_with(stripe, receipt_email="guest@mail.example")
+    found = await stripe.payments.payment(payment, frozenset())
+    assert (found.customer_id, found.customer_email) == (None, "guest@mail.example")
 
 
 @pytest.mark.parametrize("native_id", ["pi_nothing", "ch_nothing", "search", "in_1", "", HOSTILE, "pi_1/../../balance"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -123,8 +124,42 @@ async def test_a_refund_that_fails_later_can_be_given_again(stripe: Desk) -> Non
 
 async def test_a_charge_without_a_payment_intent_is_refunded(stripe: Desk) -> None:
     paid = untouched(stripe)
+    stripe.state.charges[charge_id(paid.number)].intent = None
     draft = RefundDraft(charge_id(paid.number), Money(amount=70, currency=paid.currency), "duplicate")
-    await stripe.refunding.refund(draft, KEY)
+    made = await stripe.refunding.refund(draft, KEY)
+    assert made.value.payment_id == f"stripe:payment:{charge_id(paid.number)}"
+    assert await stripe.refunding.refund_made(charge_id(paid.number), KEY) == made.value
+    assert gone(stripe, paid) == [70]
+
+
+async def test_a_refund_of_a_charge_is_one_of_its_payment_by_whichever_name(stripe: Desk) -> None:
+    paid = untouched(stripe)
+    by_charge = replace(back(paid, 70), payment=charge_id(paid.number))
+    made = await stripe.refunding.refund(by_charge, KEY)
+    assert made.value.payment_id == f"stripe:payment:{payment_id(paid.number)}"
+    assert await stripe.refunding.refund(back(paid, 70), KEY) == Written(made.value, replayed=True)
+    for name in (charge_id(paid.number), payment_id(paid.number)):
+        assert await stripe.refunding.refund_made(name, KEY) == made.value
+    assert gone(stripe, paid) == [70]
+
+
+async def test_a_refund_of_a_charge_and_one_of_its_payment_are_the_same_request_to_stripe(stripe: Desk) -> None:
+    """Stripe takes a key that it knows only with the same parameters, and must not be asked about another payment."""
+    paid = untouched(stripe)
+    both = [
+        stripe.again().refunding.refund(replace(back(paid, 70), payment=name(paid.number)), KEY)
+        for name in (charge_id, payment_id)
+    ]
+    one, other = await asyncio.gather(*both)
+    assert one.value == other.value
+    assert gone(stripe, paid) == [70]
+
+
+async def test_a_charge_that_failed_is_given_back_as_the_payment_that_followed(stripe: Desk) -> None:
+    paid = untouched(stripe)
+    failed = replace(stripe.state.charges[charge_id(paid.number)], id="ch_declined", status="failed", refunded=0)
+    stripe.state.charges.add(failed)
+    await stripe.refunding.refund(replace(back(paid, 70), payment="ch_declined"), KEY)
     assert gone(stripe, paid) == [70]
 
 

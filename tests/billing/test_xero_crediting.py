@@ -5,14 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.billing.xero_org import HOSTILE, KEY, NOWHERE, PRESENT, TODAY, Desk, credit, desk, draft, eur, native
+from tests.billing.xero_org import (
+    HOSTILE,
+    KEY,
+    NOWHERE,
+    OTHER_KEY,
+    PRESENT,
+    TODAY,
+    Desk,
+    after,
+    credit,
+    desk,
+    draft,
+    entry,
+    eur,
+    native,
+)
 
-from backoffice_billing.backends.xero.sandbox.seeding import contact_id
+from backoffice_billing.backends.xero.sandbox.seeding import contact_id, invoice_id
 from backoffice_billing.models import InvoiceCredit, InvoiceLine
 from backoffice_billing.ports import CreditNote, DraftLine
-from backoffice_shared.errors import Conflict, InvalidInput, NotFound
+from backoffice_shared.errors import Conflict, InvalidInput, NotFound, OutcomeUnknown
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
+from backoffice_shared.sandbox.frame import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -208,3 +224,87 @@ async def test_the_same_credit_with_another_key_is_another(here: Desk) -> None:
     assert first.value.credit_note_id != second.value.credit_note_id
     assert second.value.invoice_due == eur(8_199)
     assert here.problems == []
+
+
+async def test_a_paid_invoice_is_credited_once_and_not_again(here: Desk) -> None:
+    """Nothing is applied to it, so that Xero itself does not count what was credited."""
+    ref = here.some("paid")
+    before = await here.xero.invoice(ref)
+    whole = credit(before.total.amount, disposition="credit_balance")
+    await here.xero.credit_invoice(ref, before.version, whole, key=KEY)
+    after = await here.xero.invoice(ref)
+    assert (after.credited, after.due, after.status) == (before.total, eur(0), "paid")
+    assert after.version != before.version
+    [listed] = await here.xero.invoices([ref], frozenset())
+    assert (listed.credited, listed.version) == (after.credited, after.version)
+    cent = credit(1, disposition="credit_balance")
+    with pytest.raises(Conflict, match=r"0\.00 EUR of invoice .* are not credited yet, less than 0\.01 EUR"):
+        await here.xero.preview_credit(ref, cent)
+    with pytest.raises(Conflict, match="are not credited yet"):
+        await here.xero.credit_invoice(ref, after.version, cent, key=OTHER_KEY)
+    assert len(here.made("ACCRECCREDIT")) == 1
+    assert here.problems == []
+
+
+async def test_a_paid_invoice_that_was_credited_since_is_not_credited_as_it_was_seen(here: Desk) -> None:
+    ref = here.some("paid")
+    seen, asked = await here.version(ref), credit(100, disposition="credit_balance")
+    await here.xero.credit_invoice(ref, seen, asked, key=KEY)
+    with pytest.raises(Conflict, match="was changed meanwhile"):
+        await here.xero.credit_invoice(ref, seen, asked, key=OTHER_KEY)
+    await here.xero.credit_invoice(ref, await here.version(ref), asked, key=OTHER_KEY)
+    assert [note.total for note in here.made("ACCRECCREDIT")] == [100, 100]
+
+
+async def test_what_is_credited_in_parts_comes_to_no_more_than_the_invoice(here: Desk) -> None:
+    """A part of each is applied, as long as something is due, and the rest kept; both are counted, neither twice."""
+    ref = native((await here.issued()).invoice_id)
+    await here.xero.post_payment(ref, entry(8_000, "pi_1"), KEY)
+    versions: set[str] = set()
+    for n, (amount, credited) in enumerate([(1_000, 1_000), (7_000, 8_000), (399, 8_399)]):
+        seen = await here.xero.invoice(ref)
+        versions.add(seen.version)
+        await here.xero.credit_invoice(ref, seen.version, credit(amount, disposition="credit_balance"), key=f"{KEY}{n}")
+        assert (await here.xero.invoice(ref)).credited == eur(credited)
+    assert len(versions) == 3
+    with pytest.raises(Conflict, match="are not credited yet"):
+        await here.xero.preview_credit(ref, credit(1, disposition="credit_balance"))
+    assert here.problems == []
+
+
+async def test_only_credit_notes_for_this_invoice_are_counted(here: Desk) -> None:
+    """Neither those of others' invoices, nor those that were voided, nor what people entered for another reason."""
+    ref, second = native((await here.issued()).invoice_id), here.some("paid")
+    await here.xero.post_payment(ref, entry(8_399, "pi_1"), KEY)
+    asked = credit(8_399, disposition="credit_balance")
+    note = (await here.xero.credit_invoice(ref, await here.version(ref), asked, key=KEY)).value
+    assert (await here.xero.invoice(second)).credited == eur(0)
+    assert (await here.xero.invoice(ref)).credited == eur(8_399)
+    await here.xero.post_refund(ref, entry(500, "re_1"), OTHER_KEY)
+    assert (await here.xero.invoice(ref)).credited == eur(8_399)
+    await here.wire("POST", f"CreditNotes/{native(note.credit_note_id)}", {"Status": "VOIDED"})
+    assert (await here.xero.invoice(ref)).credited == eur(0)
+
+
+async def test_the_credit_notes_of_many_customers_are_told_apart(here: Desk) -> None:
+    refs = [invoice_id(fact.number) for fact in here.facts("paid")[:5]]
+    for n, ref in enumerate(refs):
+        asked = credit(n + 1, disposition="credit_balance")
+        await here.xero.credit_invoice(ref, await here.version(ref), asked, key=f"{KEY}{n}")
+    got = {native(one.invoice_id): one.credited for one in await here.xero.invoices(refs, frozenset())}
+    assert got == {ref: eur(n + 1) for n, ref in enumerate(refs)}
+
+
+async def test_an_invoice_whose_credit_note_was_not_applied_yet_is_not_voided(here: Desk) -> None:
+    invoice = await here.issued()
+    ref = native(invoice.invoice_id)
+    here.sandbox.faults = Faults(plan=after(4, "throttle"))
+    with pytest.raises(OutcomeUnknown):
+        await here.xero.credit_invoice(ref, invoice.version, credit(2_000), key=KEY)
+    here.sandbox.faults = Faults()
+    here.clock.advance(4_000)
+    assert (len(here.made("ACCRECCREDIT")), here.org.applied(here.org.documents[ref])) == (1, 0)
+    with pytest.raises(Conflict, match="changed meanwhile"):
+        await here.xero.void_invoice(ref, invoice.version, "Twice", key=OTHER_KEY)
+    with pytest.raises(Conflict, match="has a payment or a credit"):
+        await here.xero.void_invoice(ref, await here.version(ref), "Twice", key=OTHER_KEY)

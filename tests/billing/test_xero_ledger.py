@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from tests.billing.xero_org import (
     HOSTILE,
+    JUST_NOW,
     KEY,
     NOWHERE,
     OTHER_KEY,
@@ -23,6 +25,7 @@ from tests.billing.xero_org import (
 from backoffice_billing.backends.xero.sandbox.seeding import contact_id, invoice_id
 from backoffice_billing.models import Account, Invoice, InvoiceLine
 from backoffice_billing.ports import PaymentQuery
+from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import Conflict, InvalidInput, NotFound
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
@@ -147,13 +150,39 @@ async def test_who_is_not_known_becomes_a_contact_once(here: Desk) -> None:
     assert (await here.xero.invoice(first.value)).customer == "Ada Lovelace"
 
 
-async def test_who_has_no_address_is_known_by_name(here: Desk) -> None:
-    person = here.company.people[2]
-    nameless = Account(customer_id="stripe:customer:cus_9", name=person.name.lower())
-    posted = await here.xero.post_invoice(provided(), nameless, KEY)
+async def test_who_only_has_the_same_name_is_somebody_else(here: Desk) -> None:
+    name = here.company.people[2].name
+    nameless = Account(customer_id="stripe:customer:cus_9", name=name)
+    with pytest.raises(InvalidInput, match="stripe:customer:cus_9 has no e-mail address to be known by"):
+        await here.xero.post_invoice(provided(), nameless, KEY)
+    other = Account(customer_id="stripe:customer:cus_9", name=name, email="another@elsewhere.example")
+    with pytest.raises(Conflict, match="already assigned to another contact"):
+        await here.xero.post_invoice(provided(), other, OTHER_KEY)
+    assert here.made("ACCREC") == []
+
+
+async def test_a_contact_of_xeros_is_billed_whatever_its_name_and_address(here: Desk) -> None:
+    other = here.company.people[6]
+    found = Account(customer_id=f"xero:contact:{contact_id(2)}", name=other.name, email=other.email)
+    posted = await here.xero.post_invoice(provided(), found, KEY)
     assert (await here.xero.invoice(posted.value)).customer_id == f"xero:contact:{contact_id(2)}"
-    with pytest.raises(InvalidInput, match="neither a name nor an e-mail address"):
-        await here.xero.post_invoice(provided(number="NW-7002"), Account(customer_id="stripe:customer:c"), OTHER_KEY)
+
+
+async def test_nobody_else_is_billed_for_a_contact_that_is_archived(here: Desk) -> None:
+    """Even when somebody else has the name by now."""
+    person = here.company.people[2]
+    await here.wire(
+        "POST", f"Contacts/{contact_id(2)}", {"Contacts": [{"ContactID": contact_id(2), "ContactStatus": "ARCHIVED"}]}
+    )
+    stranger = {"Name": person.name, "EmailAddress": "another@elsewhere.example"}
+    assert (await here.wire("PUT", "Contacts", {"Contacts": [stranger]})).status_code == 200
+    [found] = await here.xero.accounts_by_email(person.email, frozenset())
+    with pytest.raises(Conflict, match=r"is archived.*Restore the contact in Xero"):
+        await here.xero.post_invoice(provided(), found, KEY)
+    gone = Account(customer_id=f"xero:contact:{NOWHERE}", name=person.name, email=person.email)
+    with pytest.raises(NotFound):
+        await here.xero.post_invoice(provided(), gone, OTHER_KEY)
+    assert here.made("ACCREC") == []
 
 
 @pytest.mark.parametrize("number", [None, "", "NW-1,NW-2", HOSTILE])
@@ -229,6 +258,55 @@ async def test_a_refund_is_seen_with_the_payment_that_it_is_of(here: Desk) -> No
     assert (before.refunded, after.refunded) == (eur(0), eur(500))
 
 
+async def test_a_refund_bears_the_day_on_which_the_money_was_given_back(here: Desk) -> None:
+    ref = native((await here.issued()).invoice_id)
+    given = replace(entry(500, "re_1"), at=datetime(2099, 12, 30, 23, 30, tzinfo=timezone(timedelta(hours=-5))))
+    posted = await here.xero.post_refund(ref, given, KEY)
+    note = here.org.documents[posted.value]
+    assert (note.date, [paid.date for paid in here.org.live_payments(note)]) == (date(2099, 12, 31), [note.date])
+
+
+@pytest.mark.parametrize(
+    ("account", "error", "sentence"),
+    [
+        ("200", Conflict, "the clearing account '200' takes no payments.*Enable payments to it"),
+        ("987", NotFound, "there is no account '987'.*See the option clearing_account"),
+    ],
+)
+async def test_without_a_clearing_account_that_takes_payments_no_refund_is_entered(
+    company: Company, account: str, error: type[Exception], sentence: str
+) -> None:
+    """A credit note that is not paid out would be the customer's to spend, who has the money already."""
+    here = desk(company, options={"clearing_account": account})
+    for since in (None, JUST_NOW):
+        with attempting(since), pytest.raises(error, match=sentence):
+            await here.xero.post_refund(here.some("paid"), entry(500, "re_1"), KEY)
+    assert here.made("ACCRECCREDIT") == []
+
+
+async def test_what_is_refused_after_a_first_step_stays_refused_and_says_what_was_done(company: Company) -> None:
+    here = desk(company, options={"clearing_account": "200"})
+    invoice = here.org.documents[here.some("paid")]
+    note = {
+        "Type": "ACCRECCREDIT",
+        "Status": "AUTHORISED",
+        "Contact": {"ContactID": invoice.contact},
+        "Reference": f"re_1 / {invoice.number}",
+        "LineItems": [{"Description": "Credit", "Quantity": 1, "UnitAmount": 5, "AccountCode": "200"}],
+    }
+    await here.wire("PUT", "CreditNotes", {"CreditNotes": [note]})
+    for since in (None, JUST_NOW):
+        with (
+            attempting(since),
+            pytest.raises(
+                InvalidInput,
+                match=r"credit note CN-0001 was entered, but what comes after that was refused: The account",
+            ),
+        ):
+            await here.xero.post_refund(invoice.id, entry(500, "re_1"), KEY)
+    assert len(here.made("ACCRECCREDIT")) == 1
+
+
 async def test_a_refund_that_is_there_is_not_entered_again(here: Desk) -> None:
     ref = invoice_id(here.facts("paid")[0].number)
     first = await here.xero.post_refund(ref, entry(500, "re_1"), KEY)
@@ -248,10 +326,14 @@ async def test_a_refund_of_more_than_the_invoice_is_refused(here: Desk) -> None:
     assert here.made("ACCRECCREDIT") == []
 
 
-@pytest.mark.parametrize(
-    ("said", "posts"), [("", False), ("no", False), (" False ", False), ("yes", True), ("true", True)]
-)
+@pytest.mark.parametrize(("said", "posts"), [("", False), ("stripe", True)])
 async def test_it_is_told_what_is_done_elsewhere_where_that_is_configured(
     company: Company, said: str, posts: bool
 ) -> None:
     assert desk(company, options={"posts": said}).xero.posts is posts
+
+
+@pytest.mark.parametrize("said", ["yes", "no", "Stripe", "shopify"])
+async def test_it_is_not_told_what_nobody_does(company: Company, said: str) -> None:
+    with pytest.raises(InvalidInput, match=f"BACKOFFICE_XERO_POSTS: '{said}' is nobody's name"):
+        desk(company, options={"posts": said})

@@ -4,9 +4,10 @@ key.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -274,3 +275,32 @@ async def test_what_xero_has_just_forgotten_is_looked_for(here: Desk, prepare: A
         await deed.do()
     assert deed.effects() == deed.once
     assert here.problems == []
+
+
+@pytest.mark.parametrize("fault", ["drop_after_commit", "reset"])
+async def test_a_draft_that_is_asked_for_again_past_midnight_is_the_same(company: Company, fault: Fault) -> None:
+    """Whichever answer was lost: also when Xero still knows the key of yesterday's request."""
+    before_midnight = datetime(2099, 12, 20, 23, 59, tzinfo=UTC)
+    for lost in range(MOST_REQUESTS):
+        here = desk(company)
+        here.sandbox.faults = Faults(plan=after(lost, fault, 6))
+        with contextlib.suppress(BackofficeError):
+            await here.xero.create_invoice(draft(date=before_midnight.date()), KEY)
+        reached = len(here.sandbox.requests) > lost
+        here.sandbox.faults = Faults()
+        with attempting(before_midnight):
+            await here.xero.create_invoice(draft(date=date(2099, 12, 21)), KEY)
+        [made] = here.made("ACCREC")
+        assert (made.date, made.due) == (date(2099, 12, 20), date(2100, 1, 3))
+        if not reached:
+            return
+    raise AssertionError("it has more requests than were tried")
+
+
+async def test_an_invoice_that_is_issued_again_past_midnight_bears_the_day_that_was_sent_first(here: Desk) -> None:
+    made = (await here.xero.create_invoice(draft(), f"{KEY}-made")).value
+    ref = native(made.invoice_id)
+    with attempting(datetime(2100, 1, 3, 23, 59, tzinfo=UTC)):
+        await here.xero.issue_invoice(ref, made.version, send=False, key=KEY)
+    document = here.document(made.invoice_id)
+    assert (document.date, document.due) == (date(2100, 1, 3), date(2100, 1, 17))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -114,6 +115,32 @@ async def test_a_refund_is_of_one_of_several_payments_only(here: Desk) -> None:
         (3_000, 2_000),
         (4_399, 0),
     ]
+
+
+async def test_what_was_given_back_of_a_payment_is_the_same_on_every_page_and_under_every_condition(here: Desk) -> None:
+    """The smaller payment came first, and the refund is too large for it."""
+    ref = native((await here.issued()).invoice_id)
+    days = [datetime(2099, 11, 2, tzinfo=UTC), datetime(2100, 1, 2, tzinfo=UTC)]
+    for day, amount in zip(days, (3_399, 5_000), strict=True):
+        await here.xero.post_payment(ref, replace(entry(amount, f"pi_{amount}"), at=day), f"{KEY}{amount}")
+    await here.xero.post_refund(ref, replace(entry(3_000, "re_1"), at=days[0]), KEY)
+    await here.xero.post_refund(ref, replace(entry(4_000, "re_2"), at=days[1]), OTHER_KEY)
+    expected = {3_399: 3_000, 5_000: 4_000}
+    queries = [
+        PaymentQuery(since=days[0]),
+        PaymentQuery(since=days[1]),
+        PaymentQuery(since=days[0], until=days[0]),
+        PaymentQuery(invoice=ref),
+        PaymentQuery(invoice=ref, since=days[1]),
+        PaymentQuery(customers=(contact_id(2),), since=days[0], until=days[0]),
+    ]
+    for query in queries:
+        for limit in (1, 50):
+            rows = [row for row in await every_row(here, query, limit) if native(row.invoice_id or "") == ref]
+            assert rows
+            assert {row.amount.amount: row.refunded.amount for row in rows}.items() <= expected.items(), (query, limit)
+            for row in rows:
+                assert (await here.xero.payment(native(row.payment_id), frozenset())).refunded == row.refunded
 
 
 STATUSES: list[PaymentStatus] = ["pending", "failed", "disputed"]

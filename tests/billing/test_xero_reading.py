@@ -268,7 +268,8 @@ async def test_an_invoice_alone_is_never_from_a_cache(here: Desk) -> None:
     native = here.some("open")
     first = await here.xero.invoice(native)
     assert await here.xero.invoice(native) == first
-    assert len(here.sandbox.requests) == 2
+    asked = [entry.path.rpartition("/")[2] for entry in here.sandbox.requests]
+    assert asked == [native, "CreditNotes", native, "CreditNotes"]
 
 
 @pytest.mark.parametrize("native", [NOWHERE, "in_1", "", "..", HOSTILE])
@@ -306,14 +307,15 @@ async def test_lines_with_tax_included_are_shown_without() -> None:
         "LineAmountTypes": "Inclusive",
         "LineItems": [{**line, "AccountCode": "200"}, {"Description": "Hi"}],
     }
-    got = await answering({"Invoices": [wire]}).invoice(NOWHERE)
+    got = await answering({"Invoices": [wire], "CreditNotes": []}).invoice(NOWHERE)
     assert got.lines == [InvoiceLine(line_id="l", description="Tea", quantity="1.5", amount=eur(1000), tax=eur(200))]
     assert got.memo == "Hi"
 
 
 async def test_a_price_finer_than_a_cent_is_left_out() -> None:
     line = {"Description": "Tea", "Quantity": 3, "UnitAmount": 3.3333, "LineAmount": 10.0, "AccountCode": "200"}
-    got = await answering({"Invoices": [{**WIRE, "LineItems": [line]}]}).invoice(NOWHERE)
+    wire = {"Invoices": [{**WIRE, "LineItems": [line]}], "CreditNotes": []}
+    got = await answering(wire).invoice(NOWHERE)
     assert [(line.unit_amount, line.amount) for line in got.lines or []] == [(None, eur(1000))]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.billing.xero_org import KEY, TODAY, Desk, answering, desk, entry, eur, native, saying
+from tests.billing.xero_org import KEY, NOWHERE, TODAY, Desk, answering, desk, entry, eur, native, saying
 
 from backoffice_billing.backends.xero import Xero
 from backoffice_billing.backends.xero.sandbox.records import RATES
@@ -228,13 +228,35 @@ async def test_more_than_can_be_gone_through_is_said_to_be_too_much() -> None:
         (Money(amount=1, currency="JPY"), 162.5, 1),
         (Money(amount=1_000, currency="KWD"), 0.33, 303),
         (eur(77), 7, 77),
-        (Money(amount=100, currency="GBP"), None, 100),
     ],
 )
 def test_an_amount_is_converted_at_the_rate_that_the_invoice_bears(
     amount: Money, rate: float | None, expected: int
 ) -> None:
     assert in_base(amount, rate, "EUR") == eur(expected)
+
+
+@pytest.mark.parametrize("rate", [None, 0, -1, "much"])
+async def test_a_foreign_amount_without_a_rate_is_not_added(rate: Any) -> None:
+    """It is no amount in the base currency; asked for in its own currency it needs no rate."""
+    wire = {
+        "Type": "ACCREC",
+        "InvoiceID": NOWHERE,
+        "Status": "AUTHORISED",
+        "CurrencyCode": "JPY",
+        "CurrencyRate": rate,
+        "Contact": {"ContactID": NOWHERE, "Name": "Ada"},
+        "Date": "/Date(1772323200000+0000)/",
+        "SubTotal": 100_000,
+        "Total": 100_000,
+        "UpdatedDateUTC": "/Date(1772323200000+0000)/",
+    }
+    xero = answering({"Organisations": [{"BaseCurrency": "EUR"}], "Invoices": [wire]})
+    with pytest.raises(MalformedAnswer):
+        await xero.report(ReportQuery("ar_aging", DAY))
+    if rate != "much":
+        table = await xero.report(ReportQuery("ar_aging", DAY, currency="JPY"))
+        assert table.totals == ["total", 0, 0, 0, 0, 100_000, 100_000]
 
 
 MISSHAPEN: list[Any] = [{}, {"Reports": []}, {"Reports": [{"Rows": []}]}, {"Reports": [{"Rows": [{}]}]}]

@@ -176,7 +176,9 @@ async def test_a_key_is_answered_the_same_for_six_minutes_also_when_it_was_refus
         "Type",
         'Type=="',
         "Type==ACCREC",
-        'Type=="A" OR Type=="B"',
+        'Type=="A" OR Status=="B"',
+        'Type=="A" OR Type=="B" AND Status=="C"',
+        "Date>DateTime(2026,1,1) OR Date>DateTime(2026,2,1)",
         "Nothing==1",
         "Type>=7",
         "DueDate<DateTime(2026,13,1)",
@@ -244,3 +246,11 @@ async def test_whatever_is_done_in_whatever_order_the_books_balance(here: Desk) 
     assert here.problems == []
     statuses = {document.status for document in here.made("ACCREC")}
     assert {"DRAFT", "AUTHORISED", "PAID", "VOIDED"} <= statuses
+
+
+async def test_one_field_can_be_asked_for_several_values(here: Desk) -> None:
+    answer = await here.wire("GET", 'Invoices?where=Status%3D%3D"DRAFT" OR Status%3D%3D"VOIDED"')
+    found = answer.json()["Invoices"]
+    assert {wire["Status"] for wire in found} == {"DRAFT", "VOIDED"}
+    kept = [document for document in here.org.documents.values() if document.status in ("DRAFT", "VOIDED")]
+    assert len(found) == len(kept)

@@ -9,7 +9,16 @@ import json
 from typing import Any
 
 import pytest
-from graphql import GraphQLSchema, NoDeprecatedCustomRule, build_schema, parse, validate
+from graphql import (
+    FieldNode,
+    GraphQLSchema,
+    NoDeprecatedCustomRule,
+    OperationDefinitionNode,
+    OperationType,
+    build_schema,
+    parse,
+    validate,
+)
 from tests.billing.shopify_shop import (
     KEY,
     OTHER_KEY,
@@ -27,8 +36,10 @@ from tests.contract.test_shopify import Recorder, theirs, told, vendors_client
 
 from backoffice_billing.backends.shopify import queries, shopify_sandbox
 from backoffice_billing.ports import ReturnedLine
+from backoffice_customer.backends.shopify import queries as customers_queries
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
+from backoffice_shopify.backend import WRITTEN
 from backoffice_shopify.sandbox import SCHEMA, shop_of
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +48,7 @@ __all__ = ["theirs"]  # a fixture
 
 DOCUMENTS = {name: text for name, text in vars(queries).items() if name.isupper() and isinstance(text, str)}
 SENT = {name: text for name, text in DOCUMENTS.items() if name[0] != "_"}
+KINDS = ("query", "mutation")
 WITHOUT_A_CAUSE = {
     "MORE_LINES",
     "NOTES",
@@ -63,11 +75,13 @@ async def sent(company: Company) -> list[dict[str, Any]]:
     """One request of every kind that the adapter makes, but for those without a cause."""
     recorder = Recorder(InProcess(shopify_sandbox(company)))
     shopify, order = connected(recorder), some(company, "paid", lines=2)
-    await shopify.order(order_native(order))
-    await shopify.suggested(number(order), [ReturnedLine(line_id(order), 1)])
+    await shopify.order(number(order))
+    await shopify.order_by_id(order_native(order))
+    await shopify.suggested(order_native(order), [ReturnedLine(line_id(order), 1)])
     await shopify.refund(draft(order, 250, ReturnedLine(line_id(order), 1)), KEY)
     await shopify.payment(native(order), frozenset({"refunds", "dispute", "fees", "risk"}))
     await shopify.payment(native(order), frozenset())
+    await shopify.refunds_of(company.people[order.person].email, order.placed_at)
     return recorder.sent
 
 
@@ -150,6 +164,24 @@ def test_every_document_is_valid_to_the_vendor_and_nothing_in_it_is_on_its_way_o
 @pytest.mark.parametrize("name", SENT)
 def test_every_document_is_valid_to_the_sandbox(name: str) -> None:
     assert validate(build_schema(SCHEMA.read_text(encoding="utf-8")), parse(SENT[name])) == []
+
+
+def test_by_the_names_of_its_parts_an_answer_to_a_write_is_told_from_one_to_a_read() -> None:
+    """A refund that was made and can only be told in part would otherwise be taken for a refusal."""
+    written: set[str] = set()
+    read: set[str] = set()
+    for text in (text for module in (queries, customers_queries) for text in vars(module).values()):
+        for part in parse(text).definitions if isinstance(text, str) and text.lstrip().startswith(KINDS) else ():
+            if isinstance(part, OperationDefinitionNode):
+                names = {
+                    (field.alias or field.name).value
+                    for field in part.selection_set.selections
+                    if isinstance(field, FieldNode)
+                }
+                (written if part.operation is OperationType.MUTATION else read).update(names)
+    assert written == WRITTEN
+    assert read
+    assert not read & WRITTEN
 
 
 def test_the_directive_is_the_vendors(theirs: GraphQLSchema) -> None:

@@ -87,7 +87,7 @@ def adapter(served: Served, clock: ManualClock | None = None) -> Xero:
         httpx.AsyncHTTPTransport(),
         secrets,
         base_url=served.url,
-        options={"tenant": TENANT, "posts": "yes"},
+        options={"tenant": TENANT, "posts": "stripe"},
         clock=clock or ManualClock(),
     )
     return Xero(http, PRESENT.date)
@@ -186,6 +186,7 @@ async def test_our_requests_and_the_sandboxs_answers_are_as_xero_specifies(xeros
     assert problems(xeros_file, served.exchanges) == []
     asked = {f"{exchange.method} {_template(exchange.path)}" for exchange in served.exchanges}
     assert asked == {
+        "GET Accounts",
         "GET Contacts",
         "GET Contacts/…",
         "GET CreditNotes",

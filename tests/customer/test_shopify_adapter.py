@@ -231,8 +231,8 @@ def cost(requested: int, left: float, rate: float = 100.0) -> dict[str, Any]:
     return {"cost": {"requestedQueryCost": requested, "actualQueryCost": None, "throttleStatus": bucket}}
 
 
-def error(code: str) -> dict[str, Any]:
-    return {"message": f"It is {code}", "extensions": {"code": code}}
+def error(code: str, *path: str) -> dict[str, Any]:
+    return {"message": f"It is {code}", "path": list(path), "extensions": {"code": code}}
 
 
 @pytest.mark.parametrize(
@@ -251,6 +251,8 @@ def error(code: str) -> dict[str, Any]:
         (200, {"errors": [error("INTERNAL_SERVER_ERROR")]}, Failure(500, "It is INTERNAL_SERVER_ERROR")),
         (200, {"errors": [error("MAX_COST_EXCEEDED")]}, Failure(400, "It is MAX_COST_EXCEEDED")),
         (200, {"errors": [error("undefinedField")]}, Failure(400, "It is undefinedField")),
+        (200, {"errors": [{"message": "Throttled"}]}, Failure(429, "Throttled")),
+        (200, {"errors": [{"message": "Timeout"}]}, Failure(504, "Timeout")),
         (200, {"data": {"shop": {"userErrors": []}, "changed": None}}, None),
         (
             200,
@@ -270,6 +272,34 @@ def error(code: str) -> dict[str, Any]:
 )
 def test_a_refusal_is_read_from_the_body(status: int, body: object, failure: Failure | None) -> None:
     assert SHOPIFY.failure(httpx.Response(status, json=body)) == failure
+
+
+MADE: dict[str, Any] = {"refund": {"id": "gid://shopify/Refund/3"}, "userErrors": []}
+PART = ["refundCreate", "refund", "transactions"]
+
+
+@pytest.mark.parametrize(
+    ("data", "errors", "status"),
+    [
+        ({"refundCreate": MADE}, [error("ACCESS_DENIED", *PART)], 500),
+        ({"refundCreate": {**MADE, "refund": None}}, [error("ACCESS_DENIED", *PART)], 500),
+        ({"refundCreate": None}, [error("ACCESS_DENIED", "refundCreate", "userErrors")], 500),
+        ({"refundCreate": None}, [error("ACCESS_DENIED", "refundCreate"), error("ACCESS_DENIED", *PART)], 500),
+        ({"refundCreate": None}, [error("SOMETHING_NEW", "refundCreate")], 500),
+        ({"changed": {"customer": None, "userErrors": []}}, [error("ACCESS_DENIED", "changed", "customer")], 500),
+        ({"refundCreate": None}, [error("ACCESS_DENIED", "refundCreate")], 403),
+        ({"refundCreate": None}, [error("THROTTLED")], 429),
+        (None, [error("undefinedField", "mutation Refund", "refundCreate", "nothing")], 400),
+        ({"order": {"transactions": None}}, [error("ACCESS_DENIED", "order", "transactions")], 403),
+        ({"order": None}, [error("SOMETHING_NEW", "order")], 400),
+    ],
+)
+def test_a_mutation_that_may_have_been_carried_out_is_not_said_to_be_refused(
+    data: object, errors: list[object], status: int
+) -> None:
+    failure = SHOPIFY.failure(httpx.Response(200, json={"data": data, "errors": errors}))
+    assert failure is not None
+    assert failure.status == status
 
 
 def test_a_busy_front_door_says_in_a_header_how_long_to_wait() -> None:

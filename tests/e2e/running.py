@@ -20,13 +20,14 @@ from starlette.types import ASGIApp
 from tests.canaries import WATCH, canary, watched
 from tests.foundation import Records, foundation
 
+from backoffice_billing.server import SERVER as BILLING
 from backoffice_customer.server import SERVER as CUSTOMER
 from backoffice_platform.registry import Registry
 from backoffice_platform.server import platform_server
 from backoffice_platform.upstreams import Upstream
 from backoffice_shared.http.network import wire
 from backoffice_shared.mcp.auth.assertion import Signer, make_key
-from backoffice_shared.mcp.domain import sandboxed
+from backoffice_shared.mcp.domain import Domain, sandboxed
 from backoffice_shared.mcp.foundation import Foundation
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.serving import AnyServer, HttpServer, bind
@@ -116,9 +117,18 @@ async def serving_app(app: ASGIApp, *, port: int = 0) -> AsyncGenerator[str]:
 
 def customer_server(sink: Records | None = None) -> AnyServer:
     """The customer server over a small company in this process."""
+    return _over_company(CUSTOMER, sink)
+
+
+def billing_server(sink: Records | None = None) -> AnyServer:
+    """The billing server over the same."""
+    return _over_company(BILLING, sink)
+
+
+def _over_company(domain: Domain, sink: Records | None) -> AnyServer:
     company = Company(seed=7, customers=20)
-    reachable = sandboxed(CUSTOMER, {vendor.backend.name: vendor.sandbox(company) for vendor in CUSTOMER.vendors})
-    return domain_server(CUSTOMER, reachable, SETTINGS, foundation(audit=sink))
+    reachable = sandboxed(domain, {vendor.backend.name: vendor.sandbox(company) for vendor in domain.vendors})
+    return domain_server(domain, reachable, SETTINGS, foundation(audit=sink))
 
 
 def over(*urls: str, **fields: Any) -> list[Upstream]:

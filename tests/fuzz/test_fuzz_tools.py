@@ -1,11 +1,12 @@
 """Whatever a tool is given, it answers: with a result within the bound, or with a sentence that says what is wrong.
 
-Every tool of the server is called through a client, with arguments that its schema accepts and with hostile ones.
+Every tool of both servers is called through a client, with arguments that its schema accepts and with hostile ones.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -14,13 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp_types import CallToolResult
+from tests.billing.books_balance import must_balance
+from tests.billing.counter import counter
 from tests.customer.office import Office, office, said
 from tests.fuzz.arguments import Known, calls
 
-from backoffice_customer.server import SERVER
-from backoffice_shared.jsonvalues import obj
+from backoffice_billing.server import SERVER as BILLING
+from backoffice_customer.server import SERVER as CUSTOMER
+from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.mcp.bounded import LARGEST
 from backoffice_shared.mcp.clean import clean
+from backoffice_shared.mcp.domain import Domain
 from backoffice_shared.mcp.outcome import LONGEST
 from backoffice_shared.mcp.strict import StrictTool
 
@@ -42,19 +47,81 @@ KNOWN: Known = {
     "until": MOMENTS,
     "updated_since": MOMENTS,
 }
-SCHEMAS = {spec.name: StrictTool.of(spec).parameters for spec in SERVER.tools}
-FORESEEN = {"invalid_input", "not_found", "permission_denied", "conflict"}
+BILLED = (
+    "stripe:customer:cus_1mywtvy3eHouGC",
+    "quickbooks:customer:1",
+    "xero:contact:c0a7ac70-0000-4000-8000-000000000001",
+    "femi.weber0@mail.example",
+)
+INVOICES = (
+    "stripe:invoice:in_1bked06bgqyjSwxr8JNl87m2",  # a draft
+    "stripe:invoice:in_1b49VxGiFVMPB7eCtKihnhib",
+    "xero:invoice:1a701ce0-0000-4000-8000-000000000053",
+    "quickbooks:invoice:",
+)
+PAYMENTS = (
+    "stripe:payment:pi_3vSKRx3M83cgsU0rfFPSgcEL",
+    "stripe:payment:pi_3lpiHp55trVyUXSd2a3z6jZS",
+    "shopify:payment:",
+)
+KNOWN_TO_BILLING: Known = {
+    **{name: KNOWN[name] for name in ("cursor", "idempotency_key", "since")},
+    "customer_id": BILLED,
+    "customer_ids": BILLED,
+    "invoice_id": INVOICES,
+    "invoice_ids": INVOICES,
+    "payment_id": PAYMENTS,
+    "order_id": ("#1002", "1003", "shopify:order:800021"),
+    "scope_ref": (*BILLED, *INVOICES, *PAYMENTS, "#1002"),
+    "number": ("NW-1084", "NW-1220"),
+    "currency": ("EUR", "USD", "JPY"),
+    "fields": ("invoice_id", "payment_id", "due", "at"),
+    "issued_since": MOMENTS,
+    "due_before": MOMENTS,
+    "from_date": MOMENTS,
+    "to_date": MOMENTS,
+}
+FORESEEN = {"invalid_input", "not_found", "permission_denied", "conflict", "approval_required"}
+Call = tuple[str, dict[str, Any]]
+
+
+def schemas(domain: Domain) -> dict[str, dict[str, Any]]:
+    return {spec.name: StrictTool.of(spec).parameters for spec in domain.tools}
+
+
+def any_call(domain: Domain, known: Known) -> st.SearchStrategy[Call]:
+    return st.one_of([st.tuples(st.just(name), calls(schema, known)) for name, schema in schemas(domain).items()])
+
+
+SCHEMAS = {**schemas(CUSTOMER), **schemas(BILLING)}
 
 
 @pytest.fixture(scope="module")
-async def at() -> AsyncGenerator[Office]:
+async def at_customer() -> AsyncGenerator[Office]:
     async with office(customers=10, hurried=False) as opened:
         yield opened
 
 
-@settings(max_examples=100 * len(SCHEMAS), deadline=None)
-@given(call=st.one_of([st.tuples(st.just(name), calls(schema, KNOWN)) for name, schema in SCHEMAS.items()]))
-async def test_a_tool_answers_whatever_it_is_given(at: Office, call: tuple[str, dict[str, Any]]):
+@pytest.fixture(scope="module")
+async def at_billing() -> AsyncGenerator[Office]:
+    async with counter(customers=10, hurried=False) as opened:
+        yield opened
+        must_balance(opened.sandboxes)
+
+
+@settings(max_examples=100 * len(CUSTOMER.tools), deadline=None)
+@given(call=any_call(CUSTOMER, KNOWN))
+async def test_a_tool_of_the_customer_server_answers_whatever_it_is_given(at_customer: Office, call: Call):
+    await must_answer(at_customer, call)
+
+
+@settings(max_examples=60 * len(BILLING.tools), deadline=None)
+@given(call=any_call(BILLING, KNOWN_TO_BILLING))
+async def test_a_tool_of_the_billing_server_answers_whatever_it_is_given(at_billing: Office, call: Call):
+    await must_answer(at_billing, call)
+
+
+async def must_answer(at: Office, call: Call) -> None:
     name, arguments = call
     before = len(at.audit.written)
     result = await at.client.call_tool(name, arguments)
@@ -63,6 +130,8 @@ async def test_a_tool_answers_whatever_it_is_given(at: Office, call: tuple[str, 
     if result.is_error:
         refused_for_a_reason(result, SCHEMAS[name], arguments)
     else:
+        sources = arr(obj(result.structured_content).get("sources"))
+        assert "internal_error" not in {source.get("error_code") for source in sources}, sources
         assert len(said(result).encode()) <= LARGEST
         assert json.loads(said(result)) == result.structured_content
 
@@ -75,7 +144,8 @@ def refused_for_a_reason(result: CallToolResult, schema: dict[str, Any], argumen
     assert 0 < len(sentence) <= LONGEST
     wrong = misfits(schema, arguments)
     if wrong and error["code"] == "invalid_input":
-        assert any(clean(name[:64]) in sentence for name in wrong), (wrong, sentence)
+        unnamed = re.search(r"; and \d+ more", sentence)  # what else is wrong, after the first few
+        assert unnamed or any(clean(name[:64]) in sentence for name in wrong), (wrong, sentence)
 
 
 def misfits(schema: dict[str, Any], arguments: dict[str, Any]) -> set[str]:

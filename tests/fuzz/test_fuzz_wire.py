@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.e2e.running import customer_server, over, platform_over, serving
+from tests.e2e.running import billing_server, customer_server, over, platform_over, serving
 from tests.foundation import Records
 from tests.fuzz.arguments import ANY
 
@@ -84,20 +84,41 @@ SAID_AS_JSON_DOES_NOT: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a server calls a search by text, and whom a text finds. Bytes are written for the first one."""
+
+    tool: str = "find_customers"
+    field: str = "query"
+    text: str = "femi"
+    found: str = "Femi"
+
+    def instead(self, body: bytes) -> bytes:
+        """The same, in these words."""
+        for mine, theirs in ((self.tool, "find_customers"), (self.field, "query"), (self.text, "femi")):
+            body = body.replace(theirs.encode(), mine.encode())
+        return body
+
+
+BILLING = Words("search_invoices", "number", "NW-1004", "Rosa Jensen")
+
+
 @dataclass
 class Wire:
     http: httpx.AsyncClient
     url: str
     audit: Records
+    words: Words
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
-        return await self.http.post(self.url, content=body, headers=dict(headers))
+        named = {"mcp-name": self.words.tool} if "mcp-name" in headers else {}
+        return await self.http.post(self.url, content=self.words.instead(body), headers={**headers, **named})
 
     async def must_answer(self) -> None:
         """As if nothing had been."""
         for headers in ERAS.values():
             answer = message(await self.post(GOOD, headers))
-            assert "Femi" in json.dumps(obj(answer["result"])["structuredContent"])
+            assert self.words.found in json.dumps(obj(answer["result"])["structuredContent"])
 
 
 def message(response: httpx.Response) -> dict[str, Any]:
@@ -118,19 +139,21 @@ def dumped(value: object) -> bytes:
 
 
 @asynccontextmanager
-async def opened(*, behind_platform: bool) -> AsyncGenerator[Wire]:
-    audit = Records()
-    async with serving(customer_server(None if behind_platform else audit)) as url, httpx.AsyncClient() as http:
-        if not behind_platform:
-            yield Wire(http, url, audit)
+async def opened(what: str) -> AsyncGenerator[Wire]:
+    audit, words = Records(), BILLING if what == "the billing server" else Words()
+    behind = what == "the platform"
+    server = (billing_server if words is BILLING else customer_server)(None if behind else audit)
+    async with serving(server) as url, httpx.AsyncClient() as http:
+        if not behind:
+            yield Wire(http, url, audit, words)
             return
         async with platform_over(*over(url), sink=audit) as above:
-            yield Wire(http, above, audit)
+            yield Wire(http, above, audit, words)
 
 
-@pytest.fixture(scope="module", params=["a domain server", "the platform"])
+@pytest.fixture(scope="module", params=["a domain server", "the billing server", "the platform"])
 async def wire(request: pytest.FixtureRequest) -> AsyncGenerator[Wire]:
-    async with opened(behind_platform=request.param == "the platform") as at:
+    async with opened(request.param) as at:
         yield at
 
 
@@ -156,7 +179,7 @@ async def test_what_json_cannot_say_is_refused_by_name_and_recorded(wire: Wire, 
             continue  # the protocol's own reader would not have it
         result = obj(answer.get("result"))
         assert result.get("isError"), (name, answer)
-        assert obj(arr(result["content"])[0])["text"].startswith(("query: ", "limit: ", "?: ")), name
+        assert obj(arr(result["content"])[0])["text"].startswith((f"{wire.words.field}: ", "limit: ", "?: ")), name
         assert len(wire.audit.written) == kept + 1, name
     await wire.must_answer()
 
@@ -172,8 +195,9 @@ async def test_what_does_not_say_that_it_is_json_is_refused(wire: Wire, kind: st
 async def test_of_a_name_that_is_given_twice_one_value_is_used_and_recorded(wire: Wire):
     kept = len(wire.audit.written)
     answer = message(await wire.post(call('{"query":"nobody at all","query":"femi"}'), ERAS["modern"]))
-    assert "Femi" in json.dumps(answer["result"])
-    assert [record["args"] for record in wire.audit.written[kept:]] == [{"query": "femi"}]
+    words = wire.words
+    assert words.found in json.dumps(answer["result"])
+    assert [record["args"] for record in wire.audit.written[kept:]] == [{words.field: words.text}]
 
 
 @settings(max_examples=100, deadline=None)

@@ -5,25 +5,32 @@ Each asks a bounded number of things, says in the survey what it could not look 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 
 from backoffice_billing.comparing import (
+    Pair,
     agree,
     comparable,
     differences,
+    doubled_in_ledger,
+    doubles,
     missing_in_ledger,
     missing_in_provider,
+    nearest,
+    numbered,
     order_differences,
     order_missing,
-    refund_missing,
+    paired,
+    reduced,
+    refund_differs,
     taken,
 )
 from backoffice_billing.models import Invoice, InvoiceRow, PaidOrder, PaymentRow
 from backoffice_billing.ports import Invoices, PaymentQuery, Payments, Refunds, Shop
-from backoffice_billing.scopes import Period
+from backoffice_billing.scopes import Window
 from backoffice_billing.surveying import (
     MOST_PAYMENTS,
     Survey,
@@ -37,26 +44,12 @@ from backoffice_billing.surveying import (
 )
 from backoffice_shared.errors import NotFound
 
-# A ledger answers 60 requests a minute (Xero), a provider as many in a second.
-_IN_LEDGERS, _IN_PROVIDERS = 20, 60  # numbers asked of each, beside what it lists
+# Xero answers 60 requests a minute, a provider as many in a second. Of Xero one call asks at most 40: 16 numbers, 8 refunds
+# and what was paid out for them, 3 full pages of invoices, 2 for payments, 4 to read invoices whole, and who somebody is.
+_IN_LEDGERS, _IN_PROVIDERS = 16, 60  # numbers asked of each in a call, beside what it lists
 _CLOSER = 60  # invoices read whole, twenty at a time
-_REFUNDED = 15  # invoices whose refunds are looked for in the ledger
+_REFUNDED = 8  # invoices whose refunds are looked for in the ledger
 _ORDERS = 40  # orders asked of the shops
-_ENDLESS = Period(None, None)
-
-Pair = tuple[InvoiceRow, InvoiceRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The days that are compared now, of the whole `period`. What belongs to another window is left to it."""
-
-    days: Period = _ENDLESS
-    period: Period = _ENDLESS
-
-    def is_for(self, day: date) -> bool:
-        """Whether what is of this day belongs here: what is of no window at all belongs to every one that finds it."""
-        return self.days.holds(day) or not self.period.holds(day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +70,51 @@ class Checks:
     async def pairs(
         self, survey: Survey, left: Sequence[InvoiceRow], right: Sequence[InvoiceRow], window: Window, today: date
     ) -> list[Pair]:
-        """The same invoices in both. What one side alone has listed is asked for by its number, and judged missing."""
-        mine, theirs = _by_number(left), _by_number(right)
-        here = [n for n, rows in mine.items() if window.days.holds(rows[0].issued_at)]
-        found = [(mine[n][0], _nearest(mine[n][0], theirs[n])) for n in here if n in theirs]
-        _nameless(survey, [*left, *right], window)
-        alone = [mine[n][0] for n in here if n not in theirs and _wanted(mine[n][0], window)]
-        for row, rows in await self._elsewhere(survey, alone, self.ledgers, today):
+        """The same invoices in both. What one side alone has listed is asked for by its number, and judged missing. An
+        entry that is there twice is seen where both are listed now, or were found by their number."""
+        mine, theirs = numbered(left), numbered(right)
+        found = [paired(rows[0], theirs[n]) for n, rows in mine.items() if n in theirs]
+        _nameless(survey, [*left, *(row for row in right if window.days.holds(row.issued_at))])
+        alone = [rows[0] for n, rows in mine.items() if n not in theirs and _wanted(rows[0], window)]
+        for row, rows in await self._elsewhere(survey, alone, self.ledgers, window, today):
             if rows:
-                found.append((row, _nearest(row, rows)))
+                found.append(paired(row, rows))
             elif comparable(row):
+                survey.count(row.invoice_id)
                 survey.judged(row.invoice_id, [missing_in_ledger(row, self.ledgers)])
         only = [
             rows[0]
             for n, rows in theirs.items()
             if n not in mine and window.days.holds(rows[0].issued_at) and _wanted(rows[0], window)
         ]
-        for row, rows in await self._elsewhere(survey, only, self.providers, today):
+        for row, rows in await self._elsewhere(survey, only, self.providers, window, today):
+            entries = theirs[number_of(row) or ""]
             if not rows and comparable(row):
-                survey.judged(row.invoice_id, [missing_in_provider(row, self.providers)])
-            elif rows and window.is_for(rows[0].issued_at):
-                found.append((_nearest(row, rows), row))
+                twice = [
+                    doubled_in_ledger(row, row, other)
+                    for other in entries
+                    if system_of(other.invoice_id) == system_of(row.invoice_id) and doubles(row, other)
+                ]
+                survey.count(row.invoice_id)
+                survey.judged(row.invoice_id, [missing_in_provider(row, self.providers), *twice])
+            elif rows and not window.leaves(left_ := nearest(row, rows)):
+                found.append(paired(left_, entries))
         return found
 
     async def _elsewhere(
-        self, survey: Survey, rows: Sequence[InvoiceRow], systems: Sequence[str], today: date
+        self, survey: Survey, rows: Sequence[InvoiceRow], systems: Sequence[str], window: Window, today: date
     ) -> list[tuple[InvoiceRow, list[InvoiceRow]]]:
         """For each of these, those with its number in the other systems: none only if all of them said so."""
-        ordered = sorted(rows, key=lambda row: (-row.issued_at.toordinal(), row.invoice_id))
-        most = _IN_LEDGERS if systems is self.ledgers else _IN_PROVIDERS
-        asked = ordered[:most]
-        if ordered[most:]:
-            theirs = {system_of(row.invoice_id) for row in ordered[most:]}
+        ordered = sorted(
+            rows, key=lambda row: (not window.days.holds(row.issued_at), -row.issued_at.toordinal(), row.invoice_id)
+        )
+        side, most = ("ledgers", _IN_LEDGERS) if systems is self.ledgers else ("providers", _IN_PROVIDERS)
+        asked = ordered[: survey.spend(side, len(ordered), most)]
+        if left_out := ordered[len(asked) :]:
+            theirs = {system_of(row.invoice_id) for row in left_out}
             survey.incomplete(
                 {*theirs, *systems},
-                f"not looked for elsewhere, so that they may be missing there: {len(ordered) - len(asked)} of "
+                f"not looked for elsewhere, so that they may be missing there: {len(left_out)} of "
                 f"{', '.join(sorted(theirs))}; compare fewer days",
             )
         numbers = sorted({n for row in asked if (n := number_of(row)) is not None})
@@ -121,7 +124,6 @@ class Checks:
             share=0.5,
         )
         found = [(row, [r for rows in answers.values() for r in rows.get(number_of(row) or "", [])]) for row in asked]
-        survey.count(*(row.invoice_id for row, rows in found for row in (row, *rows)))
         if systems and survey.heard_all(systems):
             return found
         if unsaid := sum(not rows for _, rows in found):
@@ -131,30 +133,43 @@ class Checks:
         return [(row, rows) for row, rows in found if rows]
 
     async def judge(self, survey: Survey, pairs: Sequence[Pair]) -> None:
-        """How they differ: seen in the rows that they do not, or by a closer look."""
-        survey.count(*(row.invoice_id for pair in pairs for row in pair))
-        for left, right in pairs:
-            if agree(left, right):
-                survey.judged(left.invoice_id, [])
-        unlike = sorted((pair for pair in pairs if not agree(*pair)), key=lambda pair: pair[0].invoice_id)
-        if unlike[_CLOSER:]:
-            systems = {system_of(row.invoice_id) for pair in unlike[_CLOSER:] for row in pair}
-            survey.incomplete(systems, f"differ as well, and are left out: {len(unlike) - _CLOSER}; compare fewer days")
-        whole = await self._whole(survey, [row for pair in unlike[:_CLOSER] for row in pair])
-        for left, right in unlike[:_CLOSER]:
-            one, other = whole.get(left.invoice_id), whole.get(right.invoice_id)
+        """How they differ: seen in the rows that they do not, or by a closer look. Of what is booked twice only that is
+        told: which entry stays must be known before anything is mended in it."""
+        survey.count(*(row.invoice_id for pair in pairs for row in (pair.left, pair.right, *pair.surplus)))
+        unlike: list[Pair] = []
+        alike: list[Pair] = []
+        for pair in sorted(pairs, key=lambda pair: pair.left.invoice_id):
+            if pair.surplus:
+                twice = [doubled_in_ledger(pair.left, pair.right, other) for other in pair.surplus]
+                survey.judged(pair.left.invoice_id, twice)
+            elif not agree(pair.left, pair.right):
+                unlike.append(pair)
+            elif reduced(pair.left):
+                alike.append(pair)
+            else:
+                survey.judged(pair.left.invoice_id, [])
+        closer = [*unlike, *alike][:_CLOSER]
+        _left_out(survey, unlike[_CLOSER:], "differ as well, and are left out")
+        _left_out(
+            survey,
+            alike[max(_CLOSER - len(unlike), 0) :],
+            "come to the same, but what one was paid the other may have credited, which was not looked at",
+        )
+        whole = await self._whole(survey, [row.invoice_id for pair in closer for row in (pair.left, pair.right)])
+        for pair in closer:
+            one, other = whole.get(pair.left.invoice_id), whole.get(pair.right.invoice_id)
             if one is not None and other is not None:
-                survey.judged(left.invoice_id, differences(one, other))
+                survey.judged(pair.left.invoice_id, differences(one, other))
             else:
                 survey.incomplete(
-                    [system_of(row.invoice_id) for row in (left, right) if row.invoice_id not in whole],
-                    "some invoices that differ could not be read whole, and are left out",
+                    [system_of(row.invoice_id) for row in (pair.left, pair.right) if row.invoice_id not in whole],
+                    "some invoices could not be read whole, and are left out",
                 )
 
-    async def _whole(self, survey: Survey, rows: Iterable[InvoiceRow]) -> dict[str, Invoice]:
+    async def _whole(self, survey: Survey, refs: Iterable[str]) -> dict[str, Invoice]:
         ids: dict[str, list[str]] = {}
-        for row in {row.invoice_id: row for row in rows}.values():
-            ids.setdefault(system_of(row.invoice_id), []).append(row.invoice_id)
+        for ref in dict.fromkeys(refs):
+            ids.setdefault(system_of(ref), []).append(ref)
         answers = await survey.ask(
             {s: partial(details, self.invoices[s], wanted) for s, wanted in ids.items()}, share=0.7
         )
@@ -163,30 +178,58 @@ class Checks:
     # ------------------------------------------------------------------------------------------------------- refunds
 
     async def refunded(
-        self, survey: Survey, invoices: Iterable[str], pairs: Sequence[Pair], window: Window, today: date
+        self,
+        survey: Survey,
+        invoices: Iterable[str],
+        entries: Iterable[str],
+        pairs: Sequence[Pair],
+        window: Window,
+        today: date,
     ) -> None:
-        """What the provider gave back of the payments for these invoices, as the ledger has it."""
-        refs = [
-            ref for ref in sorted(set(invoices)) if system_of(ref) in self.refunds and system_of(ref) in self.invoices
-        ]
-        if not refs or not self.ledgers:
+        """What providers gave back of the payments for these invoices, and ledgers for these entries, as the other side
+        has it. What is booked twice is left out: either entry may have it."""
+        if not self.ledgers:
             return
-        if refs[_REFUNDED:]:
-            systems = {*(system_of(ref) for ref in refs), *self.ledgers}
-            left_out = len(refs) - _REFUNDED
-            survey.incomplete(systems, f"invoices whose refunds were not compared: {left_out}; compare fewer days")
-        paid = await self._paid(survey, refs[:_REFUNDED], window)
-        invoices = {left.invoice_id: left for left, _ in pairs} | await self._strangers(survey, paid, pairs)
-        entries = {left.invoice_id: right for left, right in pairs}
-        alone = [invoices[ref] for ref in paid if ref not in entries and ref in invoices]
-        for row, rows in await self._elsewhere(survey, [row for row in alone if comparable(row)], self.ledgers, today):
+        known = {pair.left.invoice_id: pair for pair in pairs}
+        paired_ = {row.invoice_id for pair in pairs for row in (pair.right, *pair.surplus)}
+        strangers = [ref for ref in sorted(set(entries) - paired_) if not survey.has_judged(ref)]
+        wanted = {*invoices, *(pair.left.invoice_id for pair in pairs if pair.right.invoice_id in set(entries))}
+        refs = [
+            ref
+            for ref in sorted(wanted)
+            if system_of(ref) in self.refunds
+            and system_of(ref) in self.invoices
+            and (ref not in known or not known[ref].surplus)
+        ]
+        _too_many(survey, [*refs, *strangers], self.ledgers)
+        refs = refs[:_REFUNDED]
+        found = await self._owners(survey, strangers[: _REFUNDED - len(refs)], window, today)
+        known = found | known
+        refs += [ref for ref in found if ref not in refs and system_of(ref) in self.refunds]
+        paid = await self._paid(survey, refs, window)
+        older = await self._whole(survey, [ref for ref in paid if ref not in known and not survey.has_judged(ref)])
+        alone = [row for row in older.values() if comparable(row)]
+        for row, rows in await self._elsewhere(survey, alone, self.ledgers, window, today):
             if rows:
-                entries[row.invoice_id] = _nearest(row, rows)
-        known = await self._entered(survey, [entries[ref].invoice_id for ref in paid if ref in entries])
+                known[row.invoice_id] = Pair(row, nearest(row, rows))
+        able = self.with_refunds & self.payments.keys()
+        asked = [
+            known[ref].right.invoice_id
+            for ref, its in paid.items()
+            if ref in known and (_repaid(its) or system_of(known[ref].right.invoice_id) in able)
+        ]
+        entered = await self._entered(survey, asked)
         for ref, its in paid.items():
-            if ref in entries and ref in invoices and (entered := known.get(entries[ref].invoice_id)) is not None:
-                survey.count(ref, entries[ref].invoice_id, *(payment.payment_id for payment in its))
-                survey.judged(ref, refund_missing(invoices[ref], its, entries[ref], entered))
+            theirs = entered.get(known[ref].right.invoice_id) if ref in known else None
+            if theirs is not None and (_repaid(its) or _is_for(theirs, window)):
+                survey.count(ref, known[ref].right.invoice_id, *(payment.payment_id for payment in its))
+                survey.judged(ref, refund_differs(known[ref].left, its, known[ref].right, theirs))
+
+    async def _owners(self, survey: Survey, entries: Sequence[str], window: Window, today: date) -> dict[str, Pair]:
+        """The provider's invoices whose entries these are."""
+        rows = [row for row in (await self._whole(survey, entries)).values() if comparable(row)]
+        found = await self._elsewhere(survey, rows, self.providers, window, today)
+        return {(left := nearest(row, rows)).invoice_id: Pair(left, row) for row, rows in found if rows}
 
     async def _paid(self, survey: Survey, refs: Sequence[str], window: Window) -> dict[str, list[PaymentRow]]:
         """All that was paid for these invoices, but for those whose latest refunded payment is of another window."""
@@ -196,17 +239,12 @@ class Checks:
             return await each(mine, lambda ref: self.refunds[system].payments_for_invoice(native(ref)))
 
         answers = await survey.ask({s: partial(read, s) for s in {system_of(ref): None for ref in refs}}, share=0.5)
-        return {ref: its for found in answers.values() for ref, its in found.items() if _is_for(its, window)}
-
-    async def _strangers(self, survey: Survey, refs: Iterable[str], pairs: Sequence[Pair]) -> dict[str, InvoiceRow]:
-        """Those of these invoices that are older than what was listed."""
-        listed_ = {left.invoice_id for left, _ in pairs}
-        ids: dict[str, list[str]] = {}
-        for ref in refs:
-            if ref not in listed_:
-                ids.setdefault(system_of(ref), []).append(ref)
-        answers = await survey.ask({s: partial(details, self.invoices[s], mine) for s, mine in ids.items()}, share=0.5)
-        return {ref: invoice for found in answers.values() for ref, invoice in found.items()}
+        return {
+            ref: its
+            for found in answers.values()
+            for ref, its in found.items()
+            if not _repaid(its) or _is_for(its, window)
+        }
 
     async def _entered(self, survey: Survey, refs: Sequence[str]) -> dict[str, list[PaymentRow]]:
         """The ledgers' own payments for these entries."""
@@ -257,14 +295,15 @@ class Checks:
         await self._doubted(survey, doubtful, by_order, orders, window)
 
     async def orders(
-        self, survey: Survey, references: Sequence[str], shops: Sequence[str] | None = None
+        self, survey: Survey, references: Sequence[str], of: str | None = None
     ) -> dict[str, tuple[str, PaidOrder]]:
-        """Those that exist, each with the shop that has it."""
+        """Those that exist, each with the shop that has it: by their numbers, or `of` one shop by their ids."""
 
         async def read(shop: str) -> dict[str, PaidOrder | None]:
-            return await each(references, partial(_order_or_none, self.shops[shop]))
+            one = self.shops[shop]
+            return await each(references, partial(_or_none, one.order if of is None else one.order_by_id))
 
-        answers = await survey.ask({shop: partial(read, shop) for shop in shops or self.shops}, share=0.6)
+        answers = await survey.ask({shop: partial(read, shop) for shop in ([of] if of else self.shops)}, share=0.6)
         return {
             reference: (shop, order)
             for shop, found in reversed(list(answers.items()))
@@ -313,21 +352,16 @@ class Checks:
             survey.judged(f"order {number}", [order_missing(provider, number, payments, list(self.shops))])
 
 
-def _by_number(rows: Sequence[InvoiceRow]) -> dict[str, list[InvoiceRow]]:
-    """Those that are owed first."""
-    found: dict[str, list[InvoiceRow]] = {}
-    for row in sorted(rows, key=lambda row: (not comparable(row), row.invoice_id)):
-        if (number := number_of(row)) is not None:
-            found.setdefault(number, []).append(row)
-    return found
+def _left_out(survey: Survey, pairs: Sequence[Pair], what: str) -> None:
+    if pairs:
+        systems = {system_of(row.invoice_id) for pair in pairs for row in (pair.left, pair.right)}
+        survey.incomplete(systems, f"{what}: {len(pairs)}; compare fewer days")
 
 
-def _nearest(row: InvoiceRow, rows: Sequence[InvoiceRow]) -> InvoiceRow:
-    """Two companies' books may use one number for two invoices: the one that is owed, and of the same amount."""
-    return min(
-        rows,
-        key=lambda r: (not comparable(r), r.total.currency != row.total.currency, r.total != row.total, r.invoice_id),
-    )
+def _too_many(survey: Survey, refs: Sequence[str], ledgers: Sequence[str]) -> None:
+    if left_out := len(refs[_REFUNDED:]):
+        systems = {*(system_of(ref) for ref in refs), *ledgers}
+        survey.incomplete(systems, f"invoices whose refunds were not compared: {left_out}; compare fewer days")
 
 
 def _wanted(row: InvoiceRow, window: Window) -> bool:
@@ -335,8 +369,8 @@ def _wanted(row: InvoiceRow, window: Window) -> bool:
     return comparable(row) or (row.status == "void" and window == Window())
 
 
-def _nameless(survey: Survey, rows: Iterable[InvoiceRow], window: Window) -> None:
-    found = [r for r in rows if number_of(r) is None and comparable(r) and window.days.holds(r.issued_at)]
+def _nameless(survey: Survey, rows: Iterable[InvoiceRow]) -> None:
+    found = [row for row in rows if number_of(row) is None and comparable(row)]
     if found:
         systems = sorted({system_of(row.invoice_id) for row in found})
         survey.incomplete(systems, f"without a number, and so not compared: {len(found)} of {', '.join(systems)}")
@@ -349,9 +383,13 @@ def _is_for(payments: Sequence[PaymentRow], window: Window) -> bool:
     return bool(days) and window.is_for(max(within or days))
 
 
-async def _order_or_none(shop: Shop, reference: str) -> PaidOrder | None:
+def _repaid(payments: Iterable[PaymentRow]) -> bool:
+    return any(payment.refunded for payment in payments)
+
+
+async def _or_none(order: Callable[[str], Awaitable[PaidOrder]], reference: str) -> PaidOrder | None:
     try:
-        return await shop.order(reference)
+        return await order(reference)
     except NotFound:
         return None
 

@@ -7,6 +7,7 @@ suggested fix names ids and tools, and nothing that outsiders wrote: their text 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from backoffice_billing.models import Difference, DifferenceKind, Invoice, InvoiceRow, PaidOrder, PaymentRow, Side
@@ -19,8 +20,11 @@ _TAKEN = ("succeeded", "refunded", "disputed")
 _ORDER: tuple[DifferenceKind, ...] = (
     "payment_missing_in_ledger",
     "refund_missing_in_ledger",
+    "refund_missing_in_provider",
     "payment_missing_in_provider",
+    "doubled_in_ledger",
     "total_differs",
+    "credit_differs",
     "status_differs",
     "missing_in_ledger",
     "order_differs",
@@ -59,6 +63,57 @@ def agree(left: InvoiceRow, right: InvoiceRow) -> bool:
     return state(left) == "void" or (left.total, left.due) == (right.total, right.due)
 
 
+def reduced(row: InvoiceRow) -> bool:
+    """Less is due than it came to, by payments or by credits: which, the row does not say."""
+    return state(row) == "issued" and row.due != row.total
+
+
+def doubles(entry: InvoiceRow, other: InvoiceRow) -> bool:
+    """Whether `other`, of the same number, is the same invoice once more: it is owed as well, and in the same books, or
+    of the same amount in another company's, which may use the number for an invoice of its own."""
+    if not comparable(other) or not comparable(entry) or entry.invoice_id == other.invoice_id:
+        return False
+    return _system(entry) == _system(other) or entry.total == other.total
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An invoice of a provider, and its entry in a ledger. `surplus` are other entries of the same invoice."""
+
+    left: InvoiceRow
+    right: InvoiceRow
+    surplus: Sequence[InvoiceRow] = ()
+
+
+def numbered(rows: Sequence[InvoiceRow]) -> dict[str, list[InvoiceRow]]:
+    """Those that are owed first."""
+    found: dict[str, list[InvoiceRow]] = {}
+    for row in sorted(rows, key=lambda row: (not comparable(row), row.invoice_id)):
+        if number := (row.number or "").strip():
+            found.setdefault(number, []).append(row)
+    return found
+
+
+def nearest(row: InvoiceRow, rows: Sequence[InvoiceRow]) -> InvoiceRow:
+    """Two companies' books may use one number for two invoices: the one that is owed, of the same amount, and as much
+    of it paid."""
+    return min(
+        rows,
+        key=lambda r: (
+            not comparable(r),
+            r.total.currency != row.total.currency,
+            r.total != row.total,
+            not agree(row, r),
+            r.invoice_id,
+        ),
+    )
+
+
+def paired(left: InvoiceRow, entries: Sequence[InvoiceRow]) -> Pair:
+    right = nearest(left, entries)
+    return Pair(left, right, [other for other in entries if doubles(right, other)])
+
+
 def differences(left: Invoice, right: Invoice) -> list[Difference]:
     """How an invoice and its entry in the ledger disagree: causes, not what follows from them. A total that differs
     explains that something more or less is paid or due."""
@@ -70,8 +125,10 @@ def differences(left: Invoice, right: Invoice) -> list[Difference]:
     found: list[Difference] = []
     if left.total != right.total:
         found.append(_total_differs(left, right))
-    settled = not left.due and not right.due
-    if left.paid != right.paid and not (found and settled):
+    nothing_due = not left.due and not right.due
+    if not found and left.paid != right.paid and left.paid + left.credited == right.paid + right.credited:
+        return [_paid_otherwise(left, right)]
+    if left.paid != right.paid and not (found and nothing_due):
         found.append(_payment_missing(left, right))
     if not found and left.credited != right.credited and not _written_off(left, right):
         found.append(_credit_differs(left, right))
@@ -119,9 +176,22 @@ def _credit_differs(left: Invoice, right: Invoice) -> Difference:
         f"create_credit_note(invoice_id={fewer.invoice_id!r}, amount={amount}, disposition='out_of_band'), "
         f"if what {_system(more)} credited is right"
     )
+    return _credited(left, right, fix)
+
+
+def _paid_otherwise(left: Invoice, right: Invoice) -> Difference:
+    """As much was taken off it in both, but one was paid what the other credited: a payment entered there would be too much."""
+    payer, crediter = (left, right) if left.paid > right.paid else (right, left)
+    fix = (
+        f"an accountant decides whether {payer.paid - crediter.paid} was paid, as {_system(payer)} has it, or credited, "
+        f"as {crediter.invoice_id} has it; until then nobody enters, collects or refunds a payment for it"
+    )
+    return _credited(left, right, fix)
+
+
+def _credited(left: Invoice, right: Invoice, fix: str) -> Difference:
     sides = [_side(i).model_copy(update={"status": f"{i.status}, {i.credited} credited"}) for i in (left, right)]
-    delta = left.due - right.due
-    return _difference("status_differs", left.number, sides[0], sides[1], delta, fix)
+    return _difference("credit_differs", left.number, sides[0], sides[1], left.credited - right.credited, fix)
 
 
 def _status_differs(left: Invoice, right: Invoice) -> Difference:
@@ -139,6 +209,15 @@ def _status_differs(left: Invoice, right: Invoice) -> Difference:
         lost, owed = (left, right) if left.status == "uncollectible" else (right, left)
         fix = f"an accountant decides whether {owed.invoice_id} is written off, as {_system(lost)} has it"
     return _found("status_differs", left, right, None, fix)
+
+
+def doubled_in_ledger(row: InvoiceRow, entry: InvoiceRow, surplus: InvoiceRow) -> Difference:
+    """`row` is in the books as `entry`, and once more as `surplus`. Where no provider has it, `row` is the entry."""
+    fix = f"an accountant decides whether {entry.invoice_id} or {surplus.invoice_id} stays, and takes the other out; "
+    if surplus.due == surplus.total:
+        fix += f"if {entry.invoice_id} stays: void_invoice(invoice_id={surplus.invoice_id!r}); "
+    fix += "no payment is entered on either before, and they are compared again afterwards"
+    return _difference("doubled_in_ledger", row.number, _side(row), _side(surplus), None, fix)
 
 
 def missing_in_ledger(row: InvoiceRow, ledgers: Sequence[str]) -> Difference:
@@ -162,26 +241,35 @@ def missing_in_provider(row: InvoiceRow, providers: Sequence[str]) -> Difference
 # ----------------------------------------------------------------------------------------------------------- refunds
 
 
-def refund_missing(
+def refund_differs(
     left: InvoiceRow, payments: Sequence[PaymentRow], right: InvoiceRow, entered: Sequence[PaymentRow]
 ) -> list[Difference]:
-    """What the provider gave back of these payments for an invoice, and the ledger does not know of: `entered` are
+    """What the provider gave back of these payments for an invoice, against what the ledger knows of: `entered` are
     its own payments for it, which say what was given back of them."""
     currency = left.total.currency
     given, known = _repaid(payments, currency), _repaid(entered, currency)
-    if given <= known:
+    if given == known:
         return []
     delta = given - known
-    source = max((p for p in payments if p.refunded), key=lambda p: (p.at, p.payment_id))
-    fix = (
-        "repeat the issue_refund call with its idempotency_key, if its result said unfinished; "
-        f"otherwise finance enters the refund of {source.payment_id} on {right.invoice_id}"
-    )
+    source = max(payments, key=lambda p: (bool(p.refunded), p.at, p.payment_id), default=None)
+    left_id = left.invoice_id if source is None else source.payment_id
+    if known < given:
+        kind: DifferenceKind = "refund_missing_in_ledger"
+        fix = (
+            "repeat the issue_refund call with its idempotency_key, if its result said unfinished; "
+            f"otherwise finance enters the refund of {left_id} on {right.invoice_id}"
+        )
+    else:
+        kind = "refund_missing_in_provider"
+        fix = (
+            f"finance looks how {-delta} was given back, which {right.invoice_id} has and {_system(left)} has not; until "
+            f"then nobody refunds {left_id}, which may give it back again"
+        )
     sides = [
-        Side(system=_system(left), id=source.payment_id, amount=given, status="refunded"),
+        Side(system=_system(left), id=left_id, amount=given, status="refunded"),
         Side(system=_system(right), id=right.invoice_id, amount=known, status="refunded"),
     ]
-    return [_difference("refund_missing_in_ledger", left.number, sides[0], sides[1], delta, fix)]
+    return [_difference(kind, left.number, sides[0], sides[1], delta, fix)]
 
 
 def _repaid(payments: Iterable[PaymentRow], currency: str) -> Money:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backoffice_billing.bookkeeping import NOBODY, Bookkeeping
+from backoffice_billing.bookkeeping import Bookkeeping
 from backoffice_billing.invoices import NOTHING_YET, TO_THE_BOOKS, Billing
 from backoffice_billing.models import CreditedInvoice, CreditPreview, Disposition, Invoice, InvoiceLine
-from backoffice_billing.ports import CreditDraft, ReturnedLine
+from backoffice_billing.ports import CreditDraft, Refunds, ReturnedLine
 from backoffice_shared.attempt import vendor_key
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.money import Money, total
 from backoffice_shared.plans import Plans
+from backoffice_shared.refs import Ref
 from backoffice_shared.state.alone import alone
 from backoffice_shared.state.records import Records
 
@@ -25,7 +26,10 @@ _EFFECTS: dict[Disposition, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Crediting:
+    """`knowing` are the payment providers: what they gave back of an invoice's payments is made good already."""
+
     billing: Billing
+    knowing: Mapping[str, Refunds]
     books: Bookkeeping
     plans: Plans
     records: Records
@@ -51,7 +55,7 @@ class Crediting:
         request = [invoice_id, amount, [(line.line, line.quantity) for line in lines], reason, disposition, key]
         if plan_token is None:
             invoice = await self.billing.reading[ref.backend].invoice(ref.native)
-            draft = _draft(invoice, amount, lines, reason, disposition)
+            draft = _draft(invoice, await self._refunded(ref, invoice), amount, lines, reason, disposition)
             note = await system.preview_credit(ref.native, draft)
             preview = CreditPreview(
                 invoice_id=invoice_id,
@@ -82,11 +86,8 @@ class Crediting:
                 ref.native, plan["version"], draft, key=vendor_key("create_credit_note", key)
             )
         note = written.value
-        told = NOBODY
-        if ref.backend in self.billing.providers:
-            number = (await self.billing.reading[ref.backend].invoice(ref.native)).number
-            entered = replace(draft, lines=())  # the ledger knows the lines by other ids
-            told = await self.books.credited(number, entered, vendor_key("ledger: create_credit_note", key))
+        entered = replace(draft, lines=())  # the ledger knows the lines by other ids
+        told = await self.books.credited(ref, entered, vendor_key("ledger: create_credit_note", key))
         return CreditedInvoice(
             credit_note_id=note.credit_note_id,
             number=note.number,
@@ -99,6 +100,11 @@ class Crediting:
             idempotency_key=key,
             notes=[TO_THE_BOOKS] if told.again else [],
         )
+
+    async def _refunded(self, ref: Ref, invoice: Invoice) -> Money:
+        """What was given back of what was paid for it."""
+        rows = await self.knowing[ref.backend].payments_for_invoice(ref.native) if ref.backend in self.knowing else []
+        return total((row.refunded for row in rows), invoice.total.currency)
 
 
 def worth(invoice: Invoice, lines: Sequence[ReturnedLine]) -> Money:
@@ -128,16 +134,21 @@ def _part(line: InvoiceLine, quantity: int) -> Money:
 
 
 def _draft(
-    invoice: Invoice, amount: int | None, lines: Sequence[ReturnedLine], reason: str, disposition: Disposition
+    invoice: Invoice,
+    refunded: Money,
+    amount: int | None,
+    lines: Sequence[ReturnedLine],
+    reason: str,
+    disposition: Disposition,
 ) -> CreditDraft:
     if invoice.status in ("draft", "void"):
         raise Conflict("", f"{invoice.invoice_id} is {invoice.status}: there is nothing to credit")
     if (amount is None) == (not lines):
         raise InvalidInput("", "give either an amount, with tax, or lines")
     credit = worth(invoice, lines) if amount is None else Money(amount=amount, currency=invoice.total.currency)
-    left = invoice.total - invoice.credited
+    left = invoice.total - invoice.credited - refunded
     if credit > left:
-        raise Conflict("", f"{credit} is more than the {left} that are not credited yet")
+        raise Conflict("", f"{credit} is more than the {left} that are neither credited nor refunded yet")
     return CreditDraft(credit, reason, disposition, tuple((line.line, line.quantity) for line in lines))
 
 

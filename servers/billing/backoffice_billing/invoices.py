@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 
-from backoffice_billing.bookkeeping import NOBODY, Bookkeeping
+from backoffice_billing.bookkeeping import Bookkeeping
 from backoffice_billing.directory import Directory
 from backoffice_billing.models import (
     Accounting,
@@ -42,11 +42,10 @@ def today() -> date:
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """`writing` are the systems that make invoices; `providers` those whose doings the ledger is told."""
+    """`writing` are the systems that make invoices."""
 
     reading: Mapping[str, Invoices]
     writing: Mapping[str, Invoicing]
-    providers: frozenset[str]
     directory: Directory
     books: Bookkeeping
     cursors: Cursors
@@ -194,13 +193,7 @@ class Billing:
         await self.must_be_as_shown(ref, version)
         written = await system.issue_invoice(ref.native, version, send=send, key=vendor_key("issue_invoice", key))
         issued = written.value
-        told = NOBODY
-        if ref.backend in self.providers:
-
-            async def email() -> str | None:
-                return issued.sent_to or await self._address(issued.invoice)
-
-            told = await self.books.issued(issued.invoice, email, vendor_key("ledger: issue_invoice", key))
+        told = await self.books.issued(self.ref(issued.invoice.invoice_id), vendor_key("ledger: issue_invoice", key))
         notes = [issued.not_sent] if issued.not_sent else []
         return IssuedInvoice(
             invoice_id=issued.invoice.invoice_id,
@@ -244,9 +237,7 @@ class Billing:
         version = self.plans.versions(plan_token, _VOID, request)[invoice_id]
         await self.must_be_as_shown(ref, version)
         written = await system.void_invoice(ref.native, version, reason, key=vendor_key("void_invoice", key))
-        told = NOBODY
-        if ref.backend in self.providers:
-            told = await self.books.voided(written.value.number, reason, vendor_key("ledger: void_invoice", key))
+        told = await self.books.voided(ref, reason, vendor_key("ledger: void_invoice", key))
         return VoidedInvoice(
             invoice_id=written.value.invoice_id,
             status=written.value.status,
@@ -256,11 +247,6 @@ class Billing:
             idempotency_key=key,
             notes=[TO_THE_BOOKS] if told.again else [],
         )
-
-    async def numbered(self, system: str, number: str) -> Ref | None:
-        """The invoice of this number there."""
-        rows = await self.reading[system].search_invoices(InvoiceQuery(today=today(), number=number), None, 5)
-        return next((self.ref(row.invoice_id) for row in rows.items if row.number == number), None)
 
     async def must_be_as_shown(self, ref: Ref, version: str) -> None:
         """Unless an earlier attempt of this very call may have changed it.
@@ -280,12 +266,7 @@ class Billing:
         return ref, self.writing[ref.backend]
 
     async def _address(self, invoice: Invoice) -> str | None:
-        """The customer's, by which a ledger knows them, too."""
-        if invoice.customer_id is None:
-            return None
-        accounts = self.directory.systems[invoice.customer_id.partition(":")[0]]
-        who = parse_ref(invoice.customer_id, {invoice.customer_id.partition(":")[0]: accounts.account_kind})
-        return next((account.email for account in await accounts.accounts([who.native], frozenset())), None)
+        return None if invoice.customer_id is None else await self.directory.address(invoice.customer_id)
 
 
 def _created(invoice: Invoice, key: str, *, replayed: bool, made: bool) -> CreatedInvoice:

@@ -129,7 +129,7 @@ class Receipts:
         told = NOBODY
         if charged.status == "succeeded":
             entry = Entry(charge, datetime.now(UTC), charged.payment)
-            told = await self.books.paid(plan["number"] or None, entry, vendor_key("ledger: collect_payment", key))
+            told = await self.books.paid(ref, entry, vendor_key("ledger: collect_payment", key))
         return Collected(
             payment_id=charged.payment,
             status=charged.status,
@@ -170,7 +170,6 @@ class Receipts:
             request,
             {
                 "version": invoice.version,
-                "number": invoice.number or "",
                 "customer": customer.native,
                 "method": method.method_id.split(":", 2)[2],
                 "amount": str(charge.amount),

@@ -88,6 +88,8 @@ class Policy(_Strict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of one refund. None means that it is not known, but for `dispute`: there is none.
+    `requester_is_beneficiary`: the subject of whoever asks is an address of whoever is paid; where subjects are no
+    addresses, that cannot be seen.
 
     `refundable` is what may still be given back of the payment. Of several disputes, `dispute` is the worst: open before
     lost before won. `refunds_30_days` are those that the customer was given in the last 30 days, this one not among them.
@@ -102,10 +104,10 @@ class Facts:
     reason: RefundReason
     has_reference: bool
     now: datetime
+    flagged: bool
+    requester_is_beneficiary: bool
     paid_at: datetime | None = None
-    flagged: bool | None = None
     refunds_30_days: int | None = None
-    requester_is_beneficiary: bool | None = None
     agent_day: int | None = None
     customer_day: int | None = None
 
@@ -228,8 +230,6 @@ def _denied(policy: Policy, facts: Facts) -> Ruling | None:
 
 def _by_finance(policy: Policy, facts: Facts) -> Ruling | None:
     amount, limits = facts.amount, policy.currencies.get(facts.amount.currency)
-    if facts.flagged is None:
-        return _finance(limits, amount, "flag_unknown", "Whether the payment is flagged for fraud is not known.")
     if facts.flagged:
         return _finance(limits, amount, "customer_flagged", "The customer or the payment is flagged for fraud.")
     if facts.refunds_30_days is None:
@@ -241,8 +241,6 @@ def _by_finance(policy: Policy, facts: Facts) -> Ruling | None:
             "many_refunds",
             f"The customer was given {facts.refunds_30_days} refunds in 30 days, more than {policy.max_refunds_30_days}.",
         )
-    if facts.requester_is_beneficiary is None:
-        return _finance(limits, amount, "beneficiary_unknown", "Whether the requester is the one paid is not known.")
     if facts.requester_is_beneficiary:
         return _finance(limits, amount, "requester_is_beneficiary", "Whoever asks for it is the one who is paid.")
     if limits is None:

@@ -63,7 +63,8 @@ class Invoices(Protocol):
     """Invoices, to read. Bills of suppliers are not among them."""
 
     async def search_invoices(self, query: InvoiceQuery, cursor: str | None, limit: int) -> Chunk[InvoiceRow]:
-        """Those that meet the whole query, latest date first. What the vendor cannot be asked, the adapter sorts out."""
+        """Those that meet the whole query, latest date first; a payment provider may go by when they were made. What the
+        vendor cannot be asked, the adapter sorts out."""
         ...
 
     async def invoices(self, natives: Sequence[str], sections: frozenset[InvoiceSection]) -> list[Invoice]:
@@ -193,8 +194,17 @@ class Refunds(Protocol):
 class Shop(Protocol):
     """The shop, as far as it has to do with money."""
 
-    async def order(self, reference: str) -> PaidOrder:
-        """By its own id, or by its number as people write it: "1042", "#1042". Never from a cache.
+    async def order(self, number: str) -> PaidOrder:
+        """By its number as people write it: "1042", "#1042"; never by its id. Never from a cache.
+
+        Raises:
+            NotFound: there is none.
+            InvalidInput: several are called so.
+        """
+        ...
+
+    async def order_by_id(self, native: str) -> PaidOrder:
+        """By its own id, which is never taken for a number. Never from a cache.
 
         Raises:
             NotFound: there is none.
@@ -202,10 +212,20 @@ class Shop(Protocol):
         ...
 
     async def suggested(self, order: str, lines: Sequence[ReturnedLine]) -> Money:
-        """What giving back these lines comes to, with their tax and discounts.
+        """What giving back these lines of the order, a native id, comes to, with their tax and discounts.
 
         Raises:
+            NotFound: there is no such order.
             InvalidInput: the order has no such line, or not so many left.
+        """
+        ...
+
+    async def refunds_of(self, email: str, since: datetime) -> list[Refund]:
+        """The refunds that whoever ordered with this address was given since then, of money that the shop took; never from
+        a cache.
+
+        Raises:
+            TooLarge: they are more than can be read here.
         """
         ...
 

@@ -9,14 +9,15 @@ from functools import partial
 
 from backoffice_billing.crediting import worth
 from backoffice_billing.directory import Directory
-from backoffice_billing.invoices import Billing
-from backoffice_billing.models import PaidOrder, Payment, PaymentSection, Refund
-from backoffice_billing.ports import Refunding, Refunds, ReturnedLine, Shop
+from backoffice_billing.invoices import Billing, today
+from backoffice_billing.models import Invoice, PaidOrder, Payment, PaymentSection, Refund
+from backoffice_billing.ports import InvoiceQuery, Refunding, Refunds, ReturnedLine, Shop
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound
 from backoffice_shared.money import Money
 from backoffice_shared.refs import Ref, parse_ref
 from backoffice_shared.sources import at_once
 
+_MOST_READS = 12
 _ALL: frozenset[PaymentSection] = frozenset({"refunds", "dispute", "risk"})
 
 
@@ -29,6 +30,17 @@ class Target:
     payment: Payment
     order: PaidOrder | None = None
     worth: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beneficiary:
+    """Whoever would be given the money: their id where they paid, their addresses, in small letters, and their ids elsewhere.
+    `certain`: no system that may know more of them was silent."""
+
+    customer_id: str | None
+    emails: frozenset[str]
+    natives: Mapping[str, tuple[str, ...]]
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,57 +77,74 @@ class Refundable:
         )
 
     async def payment(self, ref: Ref) -> Payment:
-        """As it is at this moment."""
-        return await self.giving[ref.backend].payment(ref.native, _ALL)
+        """As it is at this moment. What of its invoice was credited after it was paid has been made good already, and is not
+        refundable, too."""
+        payment = await self.giving[ref.backend].payment(ref.native, _ALL)
+        if payment.invoice_id is None or not payment.refundable:
+            return payment
+        invoice = self.billing.ref(payment.invoice_id)
+        bill = await self.billing.reading[invoice.backend].invoice(invoice.native)
+        made_good = bill.paid + bill.credited - bill.total
+        if made_good.amount <= 0:
+            return payment
+        left = Money(amount=max((payment.refundable - made_good).amount, 0), currency=made_good.currency)
+        return payment.model_copy(update={"refundable": left})
 
-    async def number(self, invoice_id: str) -> str | None:
-        """What the invoice is called, wherever it is kept."""
-        ref = self.billing.ref(invoice_id)
-        return (await self.billing.reading[ref.backend].invoice(ref.native)).number
-
-    async def given_lately(self, payment: Payment, since: datetime) -> list[Refund] | None:
-        """The refunds that this customer was given since then, by whoever took their money; None when that cannot be known."""
+    async def beneficiary(self, payment: Payment) -> Beneficiary:
+        """Whose payment it is, as far as the systems can tell."""
+        emails = {email.casefold() for email in (payment.customer_email,) if email}
+        who = payment.customer_id or payment.customer_email
+        if who is None:
+            return Beneficiary(None, frozenset(), {}, certain=False)
         try:
-            customers = await self._customers(payment)
-            reads = [
-                partial(self.knowing[system].refunds_of, native, since)
-                for system, natives in customers.items()
-                if system in self.knowing
-                for native in natives
-            ]
-            found = await at_once(*(read() for read in reads))
+            found = await self.directory.find(who)
+        except NotFound:  # a guest: the shop knows them, and nobody bills them
+            return Beneficiary(payment.customer_id, frozenset(emails), {}, certain=True)
+        except BackofficeError:
+            return Beneficiary(payment.customer_id, frozenset(emails), {}, certain=False)
+        emails |= {email.casefold() for email in found.emails}
+        return Beneficiary(payment.customer_id, frozenset(emails), found.natives, certain=not found.unasked)
+
+    async def given_lately(self, payment: Payment, to: Beneficiary, since: datetime) -> list[Refund] | None:
+        """The refunds that they were given since then, by whoever took their money; None when that cannot be known."""
+        if not to.certain:
+            return None
+        reads = [
+            partial(self.knowing[system].refunds_of, native, since)
+            for system, natives in to.natives.items()
+            if system in self.knowing
+            for native in natives
+        ]
+        reads += [partial(shop.refunds_of, email, since) for shop in self.shops.values() for email in sorted(to.emails)]
+        try:
+            found = await at_once(*(read() for read in reads[:_MOST_READS]))
         except BackofficeError:
             return None
         known = {refund.refund_id: refund for refunds in found for refund in refunds}
         known |= {refund.refund_id: refund for refund in payment.refunds or () if refund.at >= since}
-        return list(known.values())
-
-    async def _customers(self, payment: Payment) -> Mapping[str, tuple[str, ...]]:
-        who = payment.customer_id or payment.customer_email
-        if who is None:
-            raise NotFound("", f"nobody knows whose payment {payment.payment_id} is")
-        if who.partition(":")[0] not in self.directory.systems:
-            who = payment.customer_email or who
-        try:
-            found = await self.directory.find(who)
-        except NotFound:
-            return {}  # a guest: the shop knows them, and nobody bills them
-        if found.unasked:
-            raise next(iter(found.unasked.values()))
-        return found.natives
+        return list(known.values()) if len(reads) <= _MOST_READS else None
 
     # ------------------------------------------------------------------------------------- whose money it is to give
 
     async def _of_payment(self, ref: Ref) -> Target:
         """A payment for an order is given back by the shop where the shop took it, though the provider shows it, too."""
         payment = await self.payment(ref)
+        ref = self._ref(payment.payment_id)  # a payment may have been named by another of its ids
         if ref.backend in self.shops or payment.order is None or not self.shops:
             order = await self._order_of(ref) if ref.backend in self.shops else None
             return Target(ref, payment, order)
-        order = await self._order(payment.order)
+        order = await self._order(
+            f"#{payment.order.removeprefix('#')}"
+        )  # what was written on it is a number, if anything
         for part in order.payments if order is not None else ():
-            if part.reference == ref.native and part.by_shop:
+            if part.by_shop and part.reference == ref.native:
                 return Target(mine := self._ref(part.payment_id), await self.payment(mine), order)
+            if part.by_shop and part.gateway.casefold().startswith(ref.backend):
+                raise Conflict(
+                    "",
+                    f"the shop took money for order {payment.order} through {part.gateway}, and cannot say whether it was {ref}",
+                    hint=f"If it was, give payment_id={part.payment_id}; otherwise somebody has to look",
+                )
         return Target(ref, payment, order)
 
     async def _of_invoice(self, invoice_id: str) -> Target:
@@ -132,13 +161,26 @@ class Refundable:
         Raises:
             Conflict: it was not paid through a provider.
         """
-        number = (await self.billing.reading[ref.backend].invoice(ref.native)).number
+        entry = await self.billing.reading[ref.backend].invoice(ref.native)
         for system in self.knowing:
-            if number is not None and (found := await self.billing.numbered(system, number)) is not None:
+            if (found := await self._same(entry, system)) is not None:
                 return found
         raise Conflict(
             "", f"{ref} was not paid through a payment provider", hint="What was paid by bank is given back by bank"
         )
+
+    async def _same(self, entry: Invoice, system: str) -> Ref | None:
+        """The ledger's invoice there: of the same number, total and customer, as systems number invoices of their own."""
+        if entry.number is None or entry.customer_id is None:
+            return None
+        query = InvoiceQuery(today=today(), number=entry.number)
+        email = (await self.directory.address(entry.customer_id) or "").casefold()
+        for row in (await self.billing.reading[system].search_invoices(query, None, 5)).items:
+            if (row.number, row.total) != (entry.number, entry.total) or row.customer_id is None or not email:
+                continue
+            if (await self.directory.address(row.customer_id) or "").casefold() == email:
+                return self.billing.ref(row.invoice_id)
+        return None
 
     async def _of_order(self, order_id: str) -> Target:
         if not self.shops:
@@ -154,21 +196,39 @@ class Refundable:
         return Target(ref, await self.payment(ref), order)
 
     async def _outside(self, order: PaidOrder) -> list[str]:
-        """What a provider took for it. The shop's own note of it is believed only as far as the provider confirms it."""
+        """What a provider took for it. That a payment names the order is not enough: whoever made it wrote that. The shop
+        must name it, too; or where the shop names none, it must be the same customer's, and not more than the order.
+
+        Raises:
+            Conflict: payments name the order that are not its own.
+        """
         found = await at_once(*(provider.payments_for_order(order.number) for provider in self.knowing.values()))
-        return [row.payment_id for rows in found for row in rows if row.status not in ("failed", "pending")]
+        rows = [row for rows in found for row in rows if row.status not in ("failed", "pending")]
+        named = {part.reference for part in order.payments if not part.by_shop and part.reference}
+        if named:
+            return [row.payment_id for row in rows if row.payment_id.split(":", 2)[2] in named]
+        theirs: list[str] = []
+        for row in rows:
+            whose = await self.beneficiary(await self.payment(self._ref(row.payment_id)))
+            same = (order.customer_email or "").casefold() in whose.emails
+            if not same or row.amount.currency != order.total.currency or row.amount > order.total:
+                raise Conflict(
+                    "", f"{row.payment_id} names order {order.number}, and is not its customer's: somebody has to look"
+                )
+            theirs.append(row.payment_id)
+        return theirs
 
     async def _order(self, reference: str) -> PaidOrder | None:
         system, shop = next(iter(self.shops.items()))
-        if reference.startswith(f"{system}:"):
-            reference = parse_ref(reference, {system: "order"}).native
         try:
+            if reference.startswith(f"{system}:"):
+                return await shop.order_by_id(parse_ref(reference, {system: "order"}).native)
             return await shop.order(reference)
         except NotFound:
             return None
 
     async def _order_of(self, ref: Ref) -> PaidOrder | None:
-        return await self._order(ref.native.partition(".")[0])
+        return await self._order(f"{ref.backend}:order:{ref.native.partition('.')[0]}")
 
     async def _worth(self, target: Target, lines: Sequence[ReturnedLine]) -> Money:
         if target.order is not None:

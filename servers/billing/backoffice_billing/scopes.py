@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from backoffice_billing.directory import Directory, is_email
+from backoffice_billing.models import InvoiceRow
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.refs import Ref, parse_ref
 
@@ -27,8 +28,36 @@ class Period:
     since: date | None
     until: date | None
 
+    @property
+    def is_empty(self) -> bool:
+        return self.since is not None and self.until is not None and self.until < self.since
+
     def holds(self, day: date) -> bool:
         return (self.since is None or self.since <= day) and (self.until is None or day <= self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The days of the ledgers and of payments that are compared now, of the whole `period`. What belongs to another
+    window is left to it. Of providers, the invoices that were listed now are compared, whatever their date; `in_parts`:
+    they list others in other calls, which are `of` these customers (systems and native ids; None is anybody)."""
+
+    days: Period = Period(None, None)
+    period: Period = Period(None, None)
+    in_parts: bool = False
+    of: frozenset[tuple[str, str]] | None = None
+
+    def is_for(self, day: date) -> bool:
+        """Whether what is of this day belongs here: what is of no window at all belongs to every one that finds it."""
+        return self.days.holds(day) or not self.period.holds(day)
+
+    def leaves(self, row: InvoiceRow) -> bool:
+        """Whether this invoice of a provider, which was not listed now, is compared where it is."""
+        if not self.in_parts or not self.period.holds(row.issued_at):
+            return False
+        return (
+            self.of is None or (row.invoice_id.partition(":")[0], (row.customer_id or "").rpartition(":")[2]) in self.of
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from backoffice_billing.backends.xero import XERO, Xero, xero_sandbox
 from backoffice_billing.backends.xero.webhook import stale as xero_stale
 from backoffice_billing.bookkeeping import Bookkeeping, Books
 from backoffice_billing.crediting import Crediting
+from backoffice_billing.deciding import Deciding
 from backoffice_billing.directory import Directory
 from backoffice_billing.invoices import Billing
 from backoffice_billing.payments import Receipts
@@ -101,16 +102,22 @@ def assemble(clients: Mapping[str, BackendClient], settings: Settings, state: St
     cursors, plans = Cursors(key), Plans(key)
     staff = _staff(clients)
     directory = Directory(staff.accounts)
-    books = Bookkeeping(staff.ledgers)
-    billing = Billing(staff.invoices, staff.invoicing, PROVIDERS, directory, books, cursors, plans)
+    providers = {name: invoices for name, invoices in staff.invoices.items() if name in PROVIDERS}
+    books = Bookkeeping(staff.ledgers, providers, staff.accounts)
+    billing = Billing(staff.invoices, staff.invoicing, directory, books, cursors, plans)
     refundable = Refundable(staff.refunding, staff.refunds, staff.shops, billing, directory)
     return Services(
         directory=directory,
         billing=billing,
-        crediting=Crediting(billing, books, plans, state.records),
+        crediting=Crediting(billing, staff.refunds, books, plans, state.records),
         receipts=Receipts(staff.payments, staff.collecting, billing, directory, books, cursors, plans, state.records),
         refunds=RefundService(
-            refundable, read_policy(settings.refund_policy), state.approvals, state.totals, books, plans, state.records
+            refundable,
+            Deciding(refundable, read_policy(settings.refund_policy), state.totals),
+            state.approvals,
+            books,
+            plans,
+            state.records,
         ),
         reports=Reports(staff.reporting),
         reconciling=Reconciling(
@@ -122,7 +129,7 @@ def assemble(clients: Mapping[str, BackendClient], settings: Settings, state: St
             list(PROVIDERS),
             list(staff.ledgers),
             cursors,
-            with_refunds=frozenset({XERO.name}),
+            with_refunds=frozenset({XERO.name, QUICKBOOKS.name}),
         ),
     )
 

@@ -29,6 +29,11 @@ _BATCH = 20  # ids of one read, as the ports have it
 _AT_ONCE = 5  # requests to one system at a time
 
 
+Mark = tuple[str | None, int]
+"""Where a list goes on: the system's own cursor, and how many rows of the page there were taken already."""
+START: Mark = (None, 0)
+
+
 class Survey:
     """`systems` are those that take part. One that fails, or that the caller may not see, is silent: once it has
     been, what it says is not taken for all that it has."""
@@ -38,6 +43,7 @@ class Survey:
         self._incomplete: set[str] = set()
         self._counted: dict[str, set[str]] = {}
         self._judged: dict[str, list[Difference]] = {}
+        self._spent: dict[str, int] = {}
         self.sources: list[Source] = []
         self.errors: dict[str, BackofficeError] = {}
         self.notes: list[str] = []
@@ -76,10 +82,19 @@ class Survey:
         """`thing` was compared, and this is how its sides differ. It may be compared in several respects."""
         self._judged.setdefault(thing, []).extend(found)
 
+    def has_judged(self, thing: str) -> bool:
+        return thing in self._judged
+
     def count(self, *ids: str) -> None:
         """These were compared."""
         for ref in ids:
             self._counted.setdefault(ref.partition(":")[0], set()).add(ref)
+
+    def spend(self, what: str, wanted: int, most: int) -> int:
+        """How many of the `wanted` may still be asked, when all that this comparison asks of it is `most`."""
+        given = min(wanted, most - self._spent.get(what, 0))
+        self._spent[what] = self._spent.get(what, 0) + given
+        return given
 
     def incomplete(self, systems: Iterable[str], note: str) -> None:
         self._incomplete.update(systems)
@@ -109,23 +124,37 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Listed(Generic[RowT]):
-    """`more`: there are others, no later than the last of these."""
+    """`more`: there are others, after these in the system's own order. `pages` are the cursors of what was read, each
+    with the row at which its page begins, and `next` the cursor after them."""
 
     rows: list[RowT]
-    more: bool = False
+    more: bool
+    pages: Sequence[Mark]
+    next: str | None
+
+    def after(self, count: int) -> Mark | None:
+        """Where the list goes on after so many of these rows; None at its end."""
+        if count == len(self.rows):
+            return None if self.next is None else (self.next, 0)
+        cursor, begins = [page for page in self.pages if page[1] <= count][-1]
+        return cursor, count - begins
 
 
-async def listed(fetch: Callable[[str | None, int], Awaitable[Chunk[RowT]]], most: int) -> Listed[RowT]:
-    """The first `most` or so, in the order in which the system gives them."""
+async def listed(
+    fetch: Callable[[str | None, int], Awaitable[Chunk[RowT]]], most: int, start: Mark = START
+) -> Listed[RowT]:
+    """The first `most` or so from there on, in the order in which the system gives them."""
     rows: list[RowT] = []
-    cursor: str | None = None
+    pages: list[Mark] = []
+    cursor, taken = start
     for _ in range(_ROUNDS):
+        pages.append((cursor, len(rows) - taken))
         chunk = await fetch(cursor, _PAGE)
-        rows += chunk.items
-        cursor = chunk.next
+        rows += chunk.items[taken:]
+        cursor, taken = chunk.next, 0
         if cursor is None or len(rows) >= most:
-            return Listed(rows, more=cursor is not None or chunk.capped)
-    return Listed(rows, more=True)
+            return Listed(rows, more=cursor is not None or chunk.capped, pages=pages, next=cursor)
+    return Listed(rows, more=True, pages=pages, next=cursor)
 
 
 async def by_number(system: Invoices, numbers: Sequence[str], today: date) -> dict[str, list[InvoiceRow]]:

@@ -23,7 +23,7 @@ from backoffice_shared.account import denied
 from backoffice_shared.attempt import attempting
 from backoffice_shared.deadline import remaining
 from backoffice_shared.errors import BackofficeError, Conflict
-from backoffice_shared.jsonvalues import canonical, compact, obj
+from backoffice_shared.jsonvalues import canonical, compact, encodable, obj
 from backoffice_shared.mcp.outcome import CallOutcome, outcome_of, refused
 from backoffice_shared.mcp.policy import Ctx
 from backoffice_shared.mcp.tool import Lookup, ToolFacts
@@ -62,8 +62,8 @@ class Idempotent:
         if isinstance(claimed, Claim):
             self._count("claimed" if claimed.uncertain_since is None else "resumed")
             planned = arguments.get("plan_token") is not None
-            return await self._carry_out(claimed, ctx, call_next, planned=planned)
-        return self._told(claimed, key)
+            return _echoed(await self._carry_out(claimed, ctx, call_next, planned=planned), key)
+        return _echoed(self._told(claimed, key), key)
 
     async def _carry_out(self, claim: Claim, ctx: Ctx, call_next: CallNext, *, planned: bool) -> HandlerResult:
         """`planned`: by a plan, which another can replace."""
@@ -125,6 +125,18 @@ def _fingerprint(tool: ToolFacts, arguments: dict[str, Any]) -> str:
     apart = {"idempotency_key", "approval_id", *(("plan_token",) if tool.previews is not None else ())}
     asked = {name: value for name, value in arguments.items() if name not in apart}
     return hashlib.sha256(canonical(asked).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _echoed(result: HandlerResult, key: str) -> HandlerResult:
+    """A refusal with the key that it is about, for whoever makes many calls at once."""
+    if not isinstance(result, CallToolResult) or not result.is_error:
+        return result
+    content = obj(result.structured_content)
+    if not (told := obj(content.get("error"))) or "idempotency_key" in told:
+        return result
+    return result.model_copy(
+        update={"structured_content": {**content, "error": {**told, "idempotency_key": encodable(key)}}}
+    )
 
 
 def _written(result: CallToolResult) -> str:

@@ -1,7 +1,7 @@
 """What an agent may use up in a day: calls, records read, records changed, money. Counted where the effect happens.
 
 What a call will change and spend is reserved before it starts. What did not happen is given back; what may have
-happened is not. How many records a read gave is known only afterwards, so the last one of a day may exceed its quota.
+happened is not, and its repetition under the same key is not counted again. How many records a read gave is known only afterwards, so the last one of a day may exceed its quota.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp_types import CallToolRequestParams
 
 from backoffice_shared.account import denied
+from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import QuotaExceeded
 from backoffice_shared.jsonvalues import arr
 from backoffice_shared.mcp.access import Access
@@ -57,18 +58,22 @@ class Metered:
 
     def _asked(self, quotas: DayQuotas, tool: ToolFacts, arguments: Arguments) -> dict[str, Quota]:
         """By what they are of: "calls", "records_read", "records_changed", "EUR"."""
-        now = self._now()
+        now, again = self._now(), uncertain_since() is not None
         ends_in = 86_400.0 - (now.hour * 3600 + now.minute * 60 + now.second)
         day = f"{principal().key}:{now.date().isoformat()}"
         asked: dict[str, Quota] = {}
         for kind, amount, most in (
             ("calls", 1, quotas.calls),
             ("records_read", int(tool.reads), quotas.records_read),
-            ("records_changed", _changed(arguments) if tool.changes(arguments) else 0, quotas.records_changed),
+            (
+                "records_changed",
+                _changed(arguments) if tool.changes(arguments) and not again else 0,
+                quotas.records_changed,
+            ),
         ):
             if most is not None and amount:
                 asked[kind] = Quota(f"{day}:{kind}", amount, most, ends_in)
-        money = None if tool.spends is None else tool.spends(arguments)
+        money = None if tool.spends is None or again else tool.spends(arguments)
         if money is not None and money.amount > 0 and quotas.money is not None:
             most = quotas.money.get(money.currency, 0)
             asked[money.currency] = Quota(f"{day}:{money.currency}", money.amount, most, ends_in, strict=True)

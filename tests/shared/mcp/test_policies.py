@@ -168,6 +168,19 @@ async def test_what_was_refused_is_given_back_and_what_may_have_happened_is_not(
         assert "300 EUR minor units left" in sentence(refused)
 
 
+async def test_what_may_have_happened_is_counted_once_however_often_it_is_repeated(agents: Written):
+    file = agents(f"agents: {{one: {{{ALL}, quotas: {{money: {{EUR: 1000}}, records_changed: 2}}}}}}")
+    async with till(agents=file, who=caller("one")) as at:
+        at.drawer.before = failing(OutcomeUnknown("Bank", "it may have been done"))
+        for _ in range(3):
+            unknown = await at.call("refund", amount=700, currency="EUR", idempotency_key="b")
+            assert error_code(unknown) == "outcome_unknown"
+        at.drawer.before = Drawer().before
+        assert not (await at.call("refund", amount=700, currency="EUR", idempotency_key="b")).is_error
+        assert not (await at.call("refund", amount=300, currency="EUR", idempotency_key="c")).is_error
+        assert error_code(await at.call("refund", amount=1, currency="EUR", idempotency_key="d")) == "quota_exceeded"
+
+
 async def test_of_two_who_race_for_the_last_cent_one_wins_and_the_other_reads_why(agents: Written):
     file = agents(f"agents: {{one: {{{ALL}, quotas: {{money: {{EUR: 100}}}}}}}}")
     async with till(agents=file, who=caller("one")) as at:

@@ -16,6 +16,7 @@ from tests.shared.mcp.till import Key, error_code
 
 from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import Conflict
+from backoffice_shared.jsonvalues import obj
 from backoffice_shared.mcp.domain import Domain, Reachable
 from backoffice_shared.mcp.server import domain_server
 from backoffice_shared.mcp.tool import DESTROY, tool
@@ -106,3 +107,15 @@ async def test_an_unfinished_call_is_not_taken_for_another_one():
         at.desk.again = 1
         await at.call("first", "key-1")
         assert error_code(await at.call("second", "key-1")) == "conflict"
+
+
+async def test_a_refusal_names_the_key_that_it_is_about():
+    async with desk() as at:
+        at.desk.refuses = True
+        refused = await at.call("first", "key-1")
+        assert obj(obj(refused.structured_content)["error"])["idempotency_key"] == "key-1"
+        assert "key-1" not in str(refused.content)
+        at.desk.refuses = False
+        await at.call("first", "key-1")
+        other = await at.call("second", "key-1")
+        assert obj(obj(other.structured_content)["error"])["idempotency_key"] == "key-1"

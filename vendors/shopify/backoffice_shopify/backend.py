@@ -5,7 +5,7 @@ Source: https://shopify.dev/docs/api/usage/limits for what a throttled answer lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -21,14 +21,20 @@ _USUAL = 20.0  # points that a query takes
 KEYS_LAST = 86_400.0
 """For so many seconds Shopify knows an idempotency key: https://shopify.dev/docs/api/usage/implementing-idempotency"""
 
-# An error's code, as the HTTP status that it amounts to. With any other code the query itself is wrong.
+# An error's code, as the HTTP status that it amounts to. With any other code the query itself is wrong. An error without a
+# code may be one of these words: https://github.com/travis-r6s/gridsome-source-shopify/issues/49 has a "Timeout".
 _STATUS_OF = {
     "THROTTLED": 429,
     "ACCESS_DENIED": 403,
     "SHOP_INACTIVE": 403,
     "INTERNAL_SERVER_ERROR": 500,
     "MAX_COST_EXCEEDED": 400,
+    "TIMEOUT": 504,
 }
+WRITTEN = frozenset({"changed", "refundCreate"})
+"""What both servers' documents call the payloads of their mutations. An answer does not say what it was asked, and a payload
+that became null has no shape: by these names a write is told from a read."""
+
 # Mutations that are refused for what became of the thing meanwhile, rather than for what was written.
 _CONFLICTS = frozenset({"refundCreate"})
 _REFUSALS = {402: 403, 430: 403}  # a shop that is frozen; a request that looks malicious to Shopify
@@ -42,15 +48,34 @@ def _failure(response: httpx.Response) -> Failure | None:
     """Failures come as `errors`, with HTTP 200 as often as not: a list, whose `extensions.code` says what it is about,
     or a bare sentence (401, 403, 404). A mutation that is refused says why in its `userErrors`."""
     wire = wire_of(response)
-    errors = wire.get("errors")
+    data, errors = obj(wire.get("data")), wire.get("errors")
     if response.status_code < 400 and not errors:
-        return _refused(obj(wire.get("data")))
+        return _refused(data)
     first = obj(next(iter(arr(errors)), None))
-    code = str(obj(first.get("extensions")).get("code"))
+    code = _code(first)
     answered = 400 if response.status_code < 400 else _REFUSALS.get(response.status_code, response.status_code)
-    sentence = first.get("message") or errors or f"answered {response.status_code}"
+    sentence = str(first.get("message") or errors or f"answered {response.status_code}")[:300]
+    if _may_be_done(data, arr(errors)):
+        return Failure(500, sentence)
     wait = _wait(wire) if code == "THROTTLED" else seconds(response.headers.get("retry-after"))
-    return Failure(_STATUS_OF.get(code, answered), str(sentence)[:300], wait)
+    return Failure(_STATUS_OF.get(code, answered), sentence, wait)
+
+
+def _code(error: Mapping[str, Any]) -> str:
+    return str(obj(error.get("extensions")).get("code") or error.get("message")).upper()
+
+
+def _may_be_done(data: Mapping[str, Any], errors: Sequence[Any]) -> bool:
+    """Whether a mutation may have been carried out all the same: it has a payload, or an error is about a part of one, as
+    where a field of what it made is denied; or the mutation's own error is not known to have stopped it. An error takes
+    back nothing: https://spec.graphql.org/October2021/#sec-Handling-Field-Errors"""
+    if not data.keys() & WRITTEN:
+        return False
+    return any(payload is not None for payload in data.values()) or not all(_stopped(obj(error)) for error in errors)
+
+
+def _stopped(error: Mapping[str, Any]) -> bool:
+    return _STATUS_OF.get(_code(error), 500) < 500 and len(arr(error.get("path"))) < 2
 
 
 def _refused(payloads: Mapping[str, Any]) -> Failure | None:

@@ -78,7 +78,8 @@ class Accounting(BaseModel):
 
 
 class Invoice(InvoiceRow):
-    """`total` = `subtotal` + `tax`; `due` = `total` − `paid` − `credited`, once it is issued, and 0 before and when it is void.
+    """`total` = `subtotal` + `tax`; `due` = `total` − `paid` − `credited`, once it is issued, but never less than 0; and 0 before
+    and when it is void. What was credited after it was paid is in `credited`, too.
 
     `version` changes whenever the invoice does. `text` of outsiders is only in `memo` and `lines`.
     """

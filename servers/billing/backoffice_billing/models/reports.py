@@ -25,10 +25,13 @@ Cell = str | int
 DifferenceKind = Literal[
     "missing_in_ledger",
     "missing_in_provider",
+    "doubled_in_ledger",
     "total_differs",
     "payment_missing_in_ledger",
     "payment_missing_in_provider",
     "refund_missing_in_ledger",
+    "refund_missing_in_provider",
+    "credit_differs",
     "status_differs",
     "order_differs",
 ]

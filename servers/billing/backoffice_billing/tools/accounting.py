@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -11,15 +10,15 @@ from backoffice_billing.models import Grouping, Reconciliation, Report, ReportNa
 from backoffice_billing.services import TheReconciling, TheReports
 from backoffice_shared.mcp.tool import READ, tool
 from backoffice_shared.money import Currency
-from backoffice_shared.parameters import Cursor, Limit
+from backoffice_shared.parameters import Cursor, Day, Limit
 
 
 @tool(READ, scope="billing:read", toolset="accounting", needs="reports")
 async def get_report(
     reports: TheReports,
     report: ReportName,
-    to_date: date,
-    from_date: date | None = None,
+    to_date: Day,
+    from_date: Day | None = None,
     currency: Currency | None = None,
     group_by: Grouping = "none",
     max_rows: Annotated[int, Field(ge=1, le=100)] = 25,
@@ -35,8 +34,8 @@ async def reconcile(
     reconciling: TheReconciling,
     scope_ref: Annotated[str, Field(min_length=1, max_length=254, description="Customer, invoice, order, payment")]
     | None = None,
-    from_date: date | None = None,
-    to_date: date | None = None,
+    from_date: Day | None = None,
+    to_date: Day | None = None,
     limit: Limit = 10,
     cursor: Cursor | None = None,
 ) -> Reconciliation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
@@ -29,7 +28,7 @@ from backoffice_billing.services import TheBilling, TheCrediting
 from backoffice_shared.errors import InvalidInput
 from backoffice_shared.mcp.tool import ADD, DESTROY, READ, Arguments, tool
 from backoffice_shared.money import Currency, Money
-from backoffice_shared.parameters import Cursor, Fields, Key, Limit, PlanToken
+from backoffice_shared.parameters import Cursor, Day, Fields, Key, Limit, PlanToken
 
 Reason = Annotated[str, Field(min_length=1, max_length=300)]
 Amount = Annotated[StrictInt, Field(ge=1, le=10**15)]
@@ -74,8 +73,8 @@ async def search_invoices(
     customer_id: CustomerId | None = None,
     number: Annotated[str, Field(min_length=1, max_length=60)] | None = None,
     status: list[InvoiceStatus] | None = None,
-    issued_since: date | None = None,
-    due_before: date | None = None,
+    issued_since: Day | None = None,
+    due_before: Day | None = None,
     min_amount: Amount | None = None,
     currency: Currency | None = None,
     limit: Limit = 10,

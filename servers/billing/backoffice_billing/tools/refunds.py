@@ -66,7 +66,7 @@ async def issue_refund(
     """Execute a previewed refund. Money leaves; it cannot be reversed."""
     if asked is not None:
         answer = agreement.data if agreement.action == "accept" else None
-        approval_id = await refunds.agreed(asked, agrees=answer is not None and answer.agree)
+        approval_id = await refunds.answered(asked, agrees=answer is not None and answer.agree)
     return await refunds.issue(plan_token, approval_id, key=idempotency_key)
 
 

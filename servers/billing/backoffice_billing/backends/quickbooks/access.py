@@ -82,7 +82,7 @@ QUICKBOOKS = Backend(
         "minor_version": "75",  # the lowest that Intuit still serves
         "sales_item": "",  # the id of the item on lines; empty: QuickBooks' own default
         "deposit_account": "",  # the id of the account that money is entered into and given back from
-        "posts": "",  # anything but "": the books are told what the payment provider did
+        "posts": "",  # "stripe": the books are told what is invoiced, paid and refunded there
     },
     authorize=_authorize,
     failure=_failure,

@@ -37,10 +37,9 @@ from backoffice_billing.ports import (
     PaymentQuery,
     ReportQuery,
 )
+from backoffice_billing.posting import posts
 from backoffice_shared.http.client import BackendClient, Written
 from backoffice_shared.paging import Chunk
-
-_NO = ("", "0", "no", "false", "off")
 
 
 class QuickBooks:
@@ -54,10 +53,10 @@ class QuickBooks:
             return now().date()
 
         realm = Realm(http)
-        self.posts = realm.option("posts").strip().lower() not in _NO
+        self.posts = posts("quickbooks", realm.option("posts"))
         self._reading = Reading(realm, today)
         self._drafting = Drafting(self._reading, now)
-        self._crediting = Crediting(self._reading, now)
+        self._crediting = Crediting(self._reading)
         self._books = Bookkeeping(self._reading, self._crediting)
         self._reporting = Reporting(realm)
 

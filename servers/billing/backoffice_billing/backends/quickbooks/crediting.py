@@ -11,9 +11,9 @@ memo is made, and only what it left is applied here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from backoffice_billing.backends.quickbooks import bodies, marks, wire
 from backoffice_billing.backends.quickbooks import translation as ours
@@ -68,11 +68,10 @@ class _Standing:
 @dataclass(frozen=True, slots=True)
 class Crediting:
     reading: Reading
-    now: Callable[[], datetime]
 
     async def preview_credit(self, native: str, credit: CreditDraft) -> CreditNote:
         standing = await self._standing(native)
-        parts = _checked(standing, credit)
+        parts = self._checked(standing, credit)
         lines = _lines(standing.invoice, credit)
         off = min(parts.memo, standing.invoice.balance)
         return CreditNote(
@@ -92,7 +91,7 @@ class Crediting:
             raise Conflict(
                 TITLE, f"invoice {standing.invoice.number} has changed: nothing was done", hint="Read it again"
             )
-        parts = _checked(standing, credit) if not began else _divided(credit, memo)
+        parts = self._checked(standing, credit) if not began else _divided(credit, memo)
         if parts.memo and memo is None:
             memo = await self._make("CreditMemo", standing.invoice, credit, parts.memo, key)
         done = "the credit memo was made" if memo is not None else ""
@@ -113,11 +112,22 @@ class Crediting:
         draft = CreditDraft(entry.amount, " ".join((entry.reason, entry.reference)).strip(), "out_of_band")
         note = marks.note(draft.reason, key, invoice=standing.invoice.id)
         written = await self._enter(
-            "RefundReceipt", standing.invoice, draft, entry.amount, note, account, key, entry.at
+            "RefundReceipt", standing.invoice, draft, entry.amount, note, account, key, entry.at.date()
         )
         return Written(written.value.id, written.replayed)
 
     # ------------------------------------------------------------------------------------------------------- steps
+
+    @property
+    def _account(self) -> str:
+        return self.reading.realm.option("deposit_account")
+
+    def _checked(self, standing: _Standing, credit: CreditDraft) -> Parts:
+        """How it is to be divided: nothing of it is made where a part of it could not be."""
+        parts = _parts(standing, credit)
+        if parts.given:
+            _must_be_set(self._account)
+        return parts
 
     async def _standing(self, native: str) -> _Standing:
         """
@@ -136,8 +146,9 @@ class Crediting:
 
     async def _make(self, entity: Entity, invoice: Sale, credit: CreditDraft, amount: Money, key: str) -> Sale:
         note = marks.note(credit.reason, key, invoice=invoice.id)
-        account = self.reading.realm.option("deposit_account") if entity == "RefundReceipt" else ""
-        return (await self._enter(entity, invoice, credit, amount, note, account, key, self.now())).value
+        account = self._account if entity == "RefundReceipt" else ""
+        on = self.reading.day_written()
+        return (await self._enter(entity, invoice, credit, amount, note, account, key, on)).value
 
     async def _enter(
         self,
@@ -148,19 +159,15 @@ class Crediting:
         note: str,
         account: str,
         key: str,
-        at: datetime,
+        on: date,
     ) -> Written[Sale]:
         whole = amount == credit.amount
         lines = _lines(invoice, credit) if whole else _share(invoice, credit.reason, amount)
         tax = amount - total((line.amount for line in lines), amount.currency)
-        if entity == "RefundReceipt" and not account:
-            raise InvalidInput(
-                TITLE,
-                "it does not know which account money is given back from: nothing was entered",
-                hint="Ask your operator to set BACKOFFICE_QUICKBOOKS_DEPOSIT_ACCOUNT",
-            )
+        if entity == "RefundReceipt":
+            _must_be_set(account)
         facts = await self.reading.realm.facts()
-        body = bodies.credit(invoice, lines, tax, note, on=at.date(), facts=facts, account=account)
+        body = bodies.credit(invoice, lines, tax, note, on=on, facts=facts, account=account)
 
         async def write() -> Written[Sale]:
             return await self.reading.realm.write(
@@ -178,7 +185,7 @@ class Crediting:
         if not amount:
             return
         facts = await self.reading.realm.facts()
-        body = bodies.applied(memo, now, amount, marks.note("", key), on=self.reading.today(), facts=facts)
+        body = bodies.applied(memo, now, amount, marks.note("", key), on=self.reading.day_written(), facts=facts)
 
         async def write() -> Written[Receipt]:
             return await self.reading.realm.write_receipt(body, f"{key}-join")
@@ -190,7 +197,20 @@ class Crediting:
         await once(TITLE, write, look, remembers=REMEMBERS)
 
 
-def _checked(standing: _Standing, credit: CreditDraft) -> Parts:
+def _must_be_set(account: str) -> None:
+    """
+    Raises:
+        InvalidInput: it is not.
+    """
+    if not account:
+        raise InvalidInput(
+            TITLE,
+            "it does not know which account money is given back from",
+            hint="Ask your operator to set BACKOFFICE_QUICKBOOKS_DEPOSIT_ACCOUNT",
+        )
+
+
+def _parts(standing: _Standing, credit: CreditDraft) -> Parts:
     """
     Raises:
         InvalidInput: it is nothing, or in another currency.

@@ -8,7 +8,7 @@ turn one into the other: https://github.com/intuit/quickbooks-online-mcp-server/
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -22,9 +22,10 @@ from backoffice_billing.backends.quickbooks.translation import DRAFT
 from backoffice_billing.backends.quickbooks.wire import Buyer, Facts, Item, Sale, Settled
 from backoffice_billing.models import Invoice, InvoiceLine, InvoiceSection
 from backoffice_billing.ports import InvoiceDraft, Issued
+from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, may_pass
 from backoffice_shared.http.client import Written
-from backoffice_shared.http.once import once
+from backoffice_shared.http.once import SKEW, once
 from backoffice_shared.money import Money, nothing, total
 
 _LINES: frozenset[InvoiceSection] = frozenset({"lines"})
@@ -75,13 +76,18 @@ class Drafting:
 
     async def create_invoice(self, draft: InvoiceDraft, key: str) -> Written[Invoice]:
         buyer, facts, prices = await self._checked(draft)
+
+        async def look(since: datetime) -> Sale | None:
+            return await self._made("Estimate", buyer.id, key, since)
+
+        if (since := uncertain_since()) is not None:
+            if (made := await look(since - SKEW)) is not None:
+                return Written(self._told(made), replayed=True)
+            draft = replace(draft, date=min(draft.date, since.date()))
         body = bodies.estimate(draft, buyer, facts, prices, self.reading.realm.option("sales_item"), key)
 
         async def write() -> Written[Sale]:
             return await self.reading.realm.write("Estimate", body, key)
-
-        async def look(since: datetime) -> Sale | None:
-            return await self._made("Estimate", buyer.id, key, since)
 
         written = await once(TITLE, write, look, remembers=REMEMBERS)
         return Written(self._told(written.value), written.replayed)
@@ -194,10 +200,10 @@ class Drafting:
         return (await self.reading.realm.write("Estimate", body, f"{key}-{draft.sync[:4]}c")).value
 
     async def _issue(self, draft: Sale, key: str) -> Written[Sale]:
-        facts, today = await self.reading.realm.facts(), self.reading.today()
+        facts, day = await self.reading.realm.facts(), self.reading.day_written()
         days = ours.due_days(draft)
-        due = None if days is None else today + timedelta(days=days)
-        body = bodies.issued(draft, key, on=today, due=due, facts=facts)
+        due = None if days is None else day + timedelta(days=days)
+        body = bodies.issued(draft, key, on=day, due=due, facts=facts)
 
         async def write() -> Written[Sale]:
             return await self.reading.realm.write("Invoice", body, f"{key}-invoice")
@@ -258,14 +264,14 @@ class Drafting:
     async def _voidable(self, native: str, key: str) -> Sale:
         """
         Raises:
-            Conflict: it is a draft, void by another call, or something was paid or credited, which QuickBooks would
-                silently take off it.
+            Conflict: it is a draft, or void, unless an attempt of this call may have voided it; or something was paid
+                or credited, which QuickBooks would silently take off it.
         """
         if native.startswith(DRAFT):
             raise Conflict(TITLE, "a draft is not owed, and cannot be voided")
         sale = await self.reading.realm.sale("Invoice", native)
         if sale.voided:
-            if marks.bears(sale.note, key):
+            if marks.bears(sale.note, key) or uncertain_since() is not None:
                 return sale
             raise Conflict(TITLE, f"invoice {sale.number} is void already")
         if sale.linked("Payment") or sale.balance != sale.total:

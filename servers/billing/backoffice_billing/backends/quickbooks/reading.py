@@ -10,9 +10,9 @@ from datetime import date
 from backoffice_billing.backends.quickbooks import translation as ours
 from backoffice_billing.backends.quickbooks.access import TITLE
 from backoffice_billing.backends.quickbooks.query import Select, among, compare, equals
-from backoffice_billing.backends.quickbooks.realm import Realm, is_id
+from backoffice_billing.backends.quickbooks.realm import IDS, Realm, is_id
 from backoffice_billing.backends.quickbooks.translation import DRAFT
-from backoffice_billing.backends.quickbooks.wire import Buyer, Receipt, Sale, Settled, settled
+from backoffice_billing.backends.quickbooks.wire import Buyer, Receipt, Sale, Settled, given_back, settled
 from backoffice_billing.models import (
     Account,
     AccountSection,
@@ -24,6 +24,7 @@ from backoffice_billing.models import (
     PaymentSection,
 )
 from backoffice_billing.ports import InvoiceQuery, PaymentQuery
+from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import NotFound
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import Money
@@ -40,6 +41,12 @@ _WHOLE: frozenset[InvoiceSection] = frozenset({"lines", "payments", "credit_note
 class Reading:
     realm: Realm
     today: Callable[[], date]
+
+    def day_written(self) -> date:
+        """What is dated bears this day. A repetition takes that of the first attempt: QuickBooks may know that by its
+        requestid, under which no other body is sent."""
+        since = uncertain_since()
+        return self.today() if since is None else since.date()
 
     # ------------------------------------------------------------------------------------------------------ accounts
 
@@ -167,8 +174,8 @@ class Reading:
     # ------------------------------------------------------------------------------------------------------ payments
 
     async def search_payments(self, query: PaymentQuery, cursor: str | None, limit: int) -> Chunk[PaymentRow]:
-        """Those that were received. QuickBooks hears of no attempt that failed, and ties no refund to a payment."""
-        if query.statuses and "succeeded" not in query.statuses:
+        """Those that were received. QuickBooks hears of no attempt that failed."""
+        if query.statuses and not {"succeeded", "refunded"}.intersection(query.statuses):
             return Chunk([])
         if query.invoice is not None:
             return Chunk(await self._payments_for(query.invoice, query))
@@ -180,7 +187,7 @@ class Reading:
         start = int(cursor or 0)
         select = Select("Payment", tuple(where), _LATEST)
         found = await self.realm.receipts(select, start=start, size=limit, fresh_for=FRESH, tags=("payments",))
-        rows = [ours.payment_row(receipt) for receipt in found if _is_payment(receipt, query)]
+        rows = await self._rows([receipt for receipt in found if _is_payment(receipt, query)], query)
         return Chunk(rows, str(start + limit) if len(found) == limit else None)
 
     async def _payments_for(self, native: str, query: PaymentQuery) -> list[PaymentRow]:
@@ -191,10 +198,38 @@ class Reading:
             [paid for sale in sales for paid in sale.linked("Payment")], fresh_for=FRESH
         )
         found = [receipt for receipt in receipts if _is_payment(receipt, query) and _is_theirs(receipt, query)]
-        return sorted((ours.payment_row(each) for each in found), key=lambda row: row.at, reverse=True)
+        return sorted(await self._rows(found, query), key=lambda row: row.at, reverse=True)
+
+    async def _rows(self, receipts: Sequence[Receipt], query: PaymentQuery) -> list[PaymentRow]:
+        given_back = await self._given_back(receipts, fresh_for=FRESH)
+        rows = [ours.payment_row(receipt, given_back.get(receipt.id, ())) for receipt in receipts]
+        return [row for row in rows if not query.statuses or row.status in query.statuses]
 
     async def payment(self, native: str, sections: frozenset[PaymentSection]) -> Payment:
-        return ours.payment(await self.realm.receipt(native), sections)
+        receipt = await self.realm.receipt(native)
+        return ours.payment(receipt, (await self._given_back([receipt])).get(receipt.id, ()), sections)
+
+    async def _given_back(
+        self, receipts: Sequence[Receipt], *, fresh_for: float = 0.0
+    ) -> dict[str, list[tuple[Sale, Money]]]:
+        """What was given back of each of these, by which refund receipt. All that was paid for the same invoices is
+        read, and all that these customers were given back since: a share does not depend on what else is listed."""
+        paid = sorted({native for one in receipts for kind, native, _ in one.parts if kind == "Invoice"}, key=int)
+        invoices: list[Sale] = []
+        for first in range(0, len(paid), IDS):
+            some = Select("Invoice", (among("Id", paid[first : first + IDS]),))
+            invoices += await self.realm.sales(some, fresh_for=fresh_for, tags=("invoices",))
+        if not invoices:
+            return {}
+        payments = await self.realm.receipts_by_id(
+            [native for invoice in invoices for native in invoice.linked("Payment")], fresh_for=fresh_for
+        )
+        where = (
+            among("CustomerRef", sorted({invoice.customer for invoice in invoices}, key=int)),
+            compare("TxnDate", ">=", min(entry.date for entry in (*invoices, *payments))),
+        )
+        refunds = await self.realm.every_sale(Select("RefundReceipt", where), fresh_for=fresh_for, tags=("invoices",))
+        return given_back(invoices, payments, refunds)
 
 
 def _who(customers: tuple[str, ...] | None) -> list[str]:

@@ -10,7 +10,7 @@ from backoffice_billing.backends.quickbooks import wire as into
 from backoffice_billing.backends.quickbooks.access import TITLE
 from backoffice_billing.backends.quickbooks.query import MOST, Select, among
 from backoffice_billing.backends.quickbooks.wire import Buyer, Entity, Facts, Item, Receipt, Sale
-from backoffice_shared.errors import NotFound
+from backoffice_shared.errors import MalformedAnswer, NotFound, TooLarge
 from backoffice_shared.http.client import BackendClient, Params, T, Written, path
 
 _FACTS_LAST = 300.0
@@ -41,13 +41,21 @@ class Realm:
         return await self._page(query, each, start=start, size=size, fresh_for=fresh_for, tags=tags)
 
     async def every_sale(self, query: Select, *, fresh_for: float = 0.0, tags: Iterable[str] = ()) -> list[Sale]:
-        """All that there are, page by page."""
-        everything: list[Sale] = []
-        while True:
-            some = await self.sales(query, start=len(everything), fresh_for=fresh_for, tags=tags)
-            everything += some
+        """All that there are, page by page.
+
+        Raises:
+            TooLarge: there are too many.
+            MalformedAnswer: a page holds what was there before, so that nobody can tell whether these are all.
+        """
+        everything: dict[str, Sale] = {}
+        for page in range(_PAGES):
+            some = await self.sales(query, start=page * MOST, fresh_for=fresh_for, tags=tags)
+            everything |= {sale.id: sale for sale in some}
+            if len(everything) != page * MOST + len(some):
+                raise MalformedAnswer(TITLE, f"gave the same {query.entity} twice, where others were asked for")
             if len(some) < MOST:
-                return everything
+                return list(everything.values())
+        raise TooLarge(TITLE, f"there are {_PAGES * MOST:,} or more of {query.entity} to look through")
 
     async def receipts(
         self, query: Select, *, start: int = 0, size: int = MOST, fresh_for: float = 0.0, tags: Iterable[str] = ()
@@ -59,8 +67,8 @@ class Realm:
         """A query names so many ids that its address does not grow too long."""
         wanted = sorted(set(natives), key=int)
         found: list[Receipt] = []
-        for first in range(0, len(wanted), _IDS):
-            query = Select("Payment", (among("Id", wanted[first : first + _IDS]),))
+        for first in range(0, len(wanted), IDS):
+            query = Select("Payment", (among("Id", wanted[first : first + IDS]),))
             found += await self.receipts(query, fresh_for=fresh_for, tags=("payments",))
         return found
 
@@ -187,7 +195,8 @@ class Realm:
         return {"minorversion": self.option("minor_version"), **params}
 
 
-_IDS = 100
+IDS = 100
+_PAGES = 20
 _TOUCHED = ("invoices", "payments", "customers", "reports")
 
 

@@ -1,6 +1,8 @@
 """QuickBooks' reports as tables. They are in the company's home currency.
 
-Rows nest: a section has a header, rows and a summary.
+Rows nest: a section has a header, rows and a summary. What is entered on an account that has others under it stands in
+its header. Here rows are flat, and each is named with the sections that it is in: `Income:Services:Gardens`, as
+QuickBooks itself writes such accounts, in whose names there is no colon.
 https://developer.intuit.com/app/developer/qbo/docs/workflows/run-reports `end_date` without `start_date` is ignored
 without a word: https://github.com/intuit/quickbooks-online-mcp-server/issues/41
 """
@@ -73,7 +75,7 @@ def table(wire: Any, *, max_rows: int) -> Table:
     header = wire["Header"]
     currency = str(header["Currency"])
     columns = [obj(column) for column in wire["Columns"]["Column"]]
-    rows = [(_cells(row, columns, currency), total) for row, total in _flat(obj(wire["Rows"]))]
+    rows = [(_cells(row, columns, currency), total) for row, total in _flat(obj(wire["Rows"]), ())]
     last = rows.pop()[0] if rows and rows[-1][1] else None
     return Table(
         system="quickbooks",
@@ -90,15 +92,24 @@ def table(wire: Any, *, max_rows: int) -> Table:
 _BASES: Mapping[str, Literal["accrual", "cash"]] = {"Accrual": "accrual", "Cash": "cash"}
 
 
-def _flat(rows: dict[str, Any]) -> Iterator[tuple[list[Any], bool]]:
-    """Each row with amounts, and whether it sums up all of the report: a summary of nothing but what was before."""
+def _flat(rows: dict[str, Any], within: tuple[str, ...]) -> Iterator[tuple[list[Any], bool]]:
+    """Each row with amounts, and whether it sums up all of the report: a summary of nothing but what was before.
+    `within` are the sections around these rows."""
     for row in arr(rows.get("Row")):
-        inner = obj(row.get("Rows"))
+        inner, header = obj(row.get("Rows")), arr(obj(row.get("Header")).get("ColData"))
         if "ColData" in row:
-            yield row["ColData"], False
-        yield from _flat(inner)
+            yield _named(row["ColData"], within), False
+        if any(cell.get("value") for cell in header[1:]):
+            yield _named(header, within), False
+        title = str(header[0].get("value", "")) if header else ""
+        yield from _flat(inner, (*within, title) if title else within)
         if "Summary" in row:
-            yield row["Summary"]["ColData"], not inner
+            yield _named(row["Summary"]["ColData"], within), not inner
+
+
+def _named(cells: list[Any], within: tuple[str, ...]) -> list[Any]:
+    first, *amounts = cells
+    return [{**first, "value": ":".join((*within, str(first.get("value", ""))))}, *amounts]
 
 
 def _cells(cells: list[Any], columns: list[dict[str, Any]], currency: str) -> list[Cell]:

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from backoffice_billing.backends.quickbooks.access import TITLE
-from backoffice_shared.errors import BackofficeError, OutcomeUnknown
+from backoffice_shared.errors import (
+    BackofficeError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+)
 from backoffice_shared.http.client import T
+
+_LASTING = (Conflict, InvalidInput, NotFound, PermissionDenied)
 
 
 async def then(done: str, step: Awaitable[T]) -> T:
@@ -14,16 +23,20 @@ async def then(done: str, step: Awaitable[T]) -> T:
     does.
 
     Raises:
-        OutcomeUnknown: it failed after something was changed. Who repeats the call looks at what there is.
+        BackofficeError: it was refused after something was changed: as it was, with what was done before.
+        OutcomeUnknown: it failed otherwise after something was changed. Who repeats the call looks at what there is.
     """
     try:
         return await step
     except BackofficeError as error:
         if not done or isinstance(error, OutcomeUnknown):
             raise
+        said = f"{done}, but what comes after that failed: {error.message}"
+        if isinstance(error, _LASTING):
+            raise type(error)(TITLE, said, hint=error.hint, retry_after=error.retry_after) from error
         raise OutcomeUnknown(
             TITLE,
-            f"{done}, but what comes after that failed: {error.message}",
+            said,
             retry_after=error.retry_after,
             hint="Repeat the call with the same idempotency_key: what was done is not done again",
         ) from error

@@ -22,6 +22,7 @@ from backoffice_billing.models import (
     Payment,
     PaymentRow,
     PaymentSection,
+    Refund,
     standing,
 )
 from backoffice_shared.money import Money, by_currency, nothing, total
@@ -145,14 +146,16 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
 
 
-def payment_row(receipt: Receipt) -> PaymentRow:
+def payment_row(receipt: Receipt, given_back: Sequence[tuple[Sale, Money]]) -> PaymentRow:
+    """`given_back` is what was, and by which refund receipt."""
+    refunded = total((part for _, part in given_back), receipt.total.currency)
     invoices = [native for kind, native, _ in receipt.parts if kind == "Invoice"]
     return PaymentRow(
         payment_id=payment_id(receipt),
         at=midnight(receipt.date),
         amount=receipt.total,
-        refunded=nothing(receipt.total.currency),
-        status="succeeded",
+        refunded=refunded,
+        status="refunded" if refunded and refunded == receipt.total else "succeeded",
         customer_id=customer_id(receipt.customer),
         invoice_id=f"quickbooks:invoice:{invoices[0]}" if len(invoices) == 1 else None,
         native_status="unapplied" if receipt.unapplied else "applied",
@@ -160,15 +163,24 @@ def payment_row(receipt: Receipt) -> PaymentRow:
     )
 
 
-def payment(receipt: Receipt, sections: frozenset[PaymentSection]) -> Payment:
-    """QuickBooks keeps what others took: nothing can be given back by it, and no refund names a payment."""
-    none = nothing(receipt.total.currency)
+def payment(receipt: Receipt, given_back: Sequence[tuple[Sale, Money]], sections: frozenset[PaymentSection]) -> Payment:
+    """QuickBooks keeps what others took: nothing can be given back by it."""
     return Payment(
-        **payment_row(receipt).model_dump(),
+        **payment_row(receipt, given_back).model_dump(),
         captured=True,
-        refundable=none,
-        refunds=[] if "refunds" in sections else None,
+        refundable=nothing(receipt.total.currency),
+        refunds=[_refund(refund, part, receipt) for refund, part in given_back] if "refunds" in sections else None,
         disputes=[] if "dispute" in sections else None,
+    )
+
+
+def _refund(refund: Sale, part: Money, receipt: Receipt) -> Refund:
+    return Refund(
+        refund_id=f"quickbooks:refund:{refund.id}",
+        payment_id=payment_id(receipt),
+        amount=part,
+        status="succeeded",
+        at=midnight(refund.date),
     )
 
 

@@ -5,12 +5,13 @@ Shapes: the XSD files of Intuit's own SDK (Finance.xsd, SDK of October 2024), as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
+from backoffice_billing.backends.quickbooks import marks
 from backoffice_billing.backends.quickbooks.amounts import decimal, money, quantity, reference
 from backoffice_shared.http.client import T
 from backoffice_shared.jsonvalues import arr, obj
@@ -274,7 +275,7 @@ class Settled:
     credits: tuple[tuple[str, Receipt, Money], ...]
 
 
-def settled(invoice: Sale, receipts: list[Receipt]) -> Settled:
+def settled(invoice: Sale, receipts: Sequence[Receipt]) -> Settled:
     """Of a payment that also uses credit memos, these count first, for its invoices in their order."""
     payments: list[tuple[Receipt, Money]] = []
     credited: list[tuple[str, Receipt, Money]] = []
@@ -296,3 +297,33 @@ def settled(invoice: Sale, receipts: list[Receipt]) -> Settled:
 
 def credited_total(settled_: Settled, currency: str) -> Money:
     return sum((amount for _, _, amount in settled_.credits), nothing(currency))
+
+
+def given_back(
+    invoices: Sequence[Sale], receipts: Sequence[Receipt], refunds: Sequence[Sale]
+) -> dict[str, list[tuple[Sale, Money]]]:
+    """What was given back of each payment, by which refund receipt. `receipts` are all that was paid for these invoices.
+
+    QuickBooks ties refunds to no payment. Those that bear an invoice's mark are divided over what was paid for it,
+    what was first first.
+    """
+    found: dict[str, list[tuple[Sale, Money]]] = {}
+    left = {receipt.id: receipt.total.amount for receipt in receipts}
+    for invoice in sorted(invoices, key=_in_order):
+        paid = {
+            receipt.id: part.amount + receipt.unapplied.amount for receipt, part in settled(invoice, receipts).payments
+        }
+        for refund in sorted((each for each in refunds if marks.is_for(each.note, invoice.id)), key=_in_order):
+            open_ = refund.total.amount
+            for receipt in sorted((each for each in receipts if each.id in paid), key=_in_order):
+                part = min(open_, paid[receipt.id], left[receipt.id])
+                if part:
+                    open_ -= part
+                    paid[receipt.id] -= part
+                    left[receipt.id] -= part
+                    found.setdefault(receipt.id, []).append((refund, Money(amount=part, currency=invoice.currency)))
+    return found
+
+
+def _in_order(entry: Sale | Receipt) -> tuple[date, int]:
+    return entry.date, int(entry.id)

@@ -10,8 +10,8 @@ Checked, besides the schema of 2026-10:
 - Keys are known for 24 hours: https://shopify.dev/docs/api/usage/implementing-idempotency
 - Orders older than 60 days need `read_all_orders`: https://shopify.dev/docs/api/admin-graphql/latest/objects/Order
 
-Not checked, for want of a shop: what `paymentId` holds for a payment that another provider took, and when a refund
-through Shopify Payments is told as pending.
+Not checked, for want of a shop: what `paymentId` holds for a payment that another provider took, when a refund through
+Shopify Payments is told as pending, and how far a search of orders is behind what was changed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from backoffice_shared.http.once import once
 from backoffice_shared.money import Money, nothing, to_decimal
 from backoffice_shared.sources import at_once
 from backoffice_shopify.backend import KEYS_LAST, SHOPIFY, VERSION
-from backoffice_shopify.wire import gid
+from backoffice_shopify.wire import following, gid
 
 T = TypeVar("T")
 
 _GRAPHQL = f"/admin/api/{VERSION}/graphql.json"
-_MOST_PAGES = 10  # of an order's lines
+_MOST_PAGES = 10  # of an order's lines, or of somebody's orders
+_MOST_REFUNDED = 25  # of somebody's orders
 
 
 class Shopify:
@@ -49,25 +50,23 @@ class Shopify:
 
     # ----------------------------------------------------------------------------------------------------- orders
 
-    async def order(self, reference: str) -> PaidOrder:
-        """
-        Raises:
-            InvalidInput: it is the id of one order and the number of another.
-        """
-        asked = [self._numbered(reference)]
-        if orders.is_id(reference):
-            asked.append(self._identified(reference))
-        found = {one.order.order_id: one for some in await at_once(*asked) for one in some}
+    async def order(self, number: str) -> PaidOrder:
+        found = await self._numbered(number)
         if not found:
-            raise NotFound(SHOPIFY.title, f"no such order: {reference[:80]!r}")
+            raise NotFound(SHOPIFY.title, f"no such order: {number[:80]!r}")
         if len(found) > 1:
-            both = (one.order for one in found.values())
-            meant = " and ".join(f"{order.number} ({orders.native_of(order.order_id)})" for order in both)
-            raise InvalidInput(SHOPIFY.title, f"{reference[:80]!r} may be {meant}", hint="Write the number with its #")
-        return await self._whole(*found.values())
+            meant = " or ".join(one.order.order_id for one in found)
+            raise InvalidInput(SHOPIFY.title, f"{number[:80]!r} are several orders", hint=f"Give {meant}")
+        return await self._whole(found[0])
+
+    async def order_by_id(self, native: str) -> PaidOrder:
+        found = await self._identified(native) if orders.is_id(native) else None
+        if found is None:
+            raise NotFound(SHOPIFY.title, f"no such order: {native[:80]!r}")
+        return await self._whole(found)
 
     async def suggested(self, order: str, lines: Sequence[ReturnedLine]) -> Money:
-        found = await self.order(order)
+        found = await self.order_by_id(order)
         wanted = orders.lines_of(found, lines)
         orders.check_left(found, wanted)
         if not wanted:
@@ -77,6 +76,42 @@ class Shopify:
             queries.SUGGESTED,
             {"id": gid("Order", orders.native_of(found.order_id)), "lines": orders.input_lines(wanted)},
             into=lambda data: orders.suggestion(data["order"]),
+        )
+
+    async def refunds_of(self, email: str, since: datetime) -> list[Refund]:
+        """Of the money that the shop took itself: what another provider took, that one gives back, and tells.
+
+        A search says which orders were changed, and may be some moments behind; their refunds are as they are now.
+        """
+        changed = await self._refunded_orders(email, since) if email.strip() else []
+        lists = await at_once(*(self._given_back(order) for order in changed))
+        found = [refund for refunds in lists for refund in refunds if refund.at >= since]
+        return sorted(found, key=lambda refund: refund.at, reverse=True)
+
+    async def _refunded_orders(self, email: str, since: datetime) -> list[str]:
+        """Those that were changed since then, and have a refund, of whatever time."""
+        found: dict[str, None] = {}
+        after: str | None = None
+        for _ in range(_MOST_PAGES):
+            refunded, after = await self._ask(
+                "orders.changed",
+                queries.CHANGED,
+                {"query": orders.changed(email, since), "first": queries.CHANGES, "after": after},
+                into=lambda data: (orders.refunded(data["orders"]["nodes"], email), following(data["orders"])),
+            )
+            found |= dict.fromkeys(refunded)
+            if len(found) > _MOST_REFUNDED:
+                break
+            if after is None:
+                return list(found)
+        raise TooLarge(SHOPIFY.title, "more orders of this address were changed than can be read here")
+
+    async def _given_back(self, order: str) -> list[Refund]:
+        return await self._ask(
+            "refunds.list",
+            queries.GIVEN_BACK,
+            {"id": order, "first": queries.REFUNDS, "parts": queries.PARTS},
+            into=partial(payments.given_back, own=self._own),
         )
 
     # --------------------------------------------------------------------------------------------------- payments
@@ -127,7 +162,7 @@ class Shopify:
 
     async def _input(self, draft: RefundDraft, order: str, transaction: str, key: str) -> dict[str, Any]:
         """What `refundCreate` is given: the same for the same draft and key, whatever was refunded meanwhile."""
-        found = await self._by_id(order)
+        found = await self.order_by_id(order)
         taken = self._taken(found, draft.payment)
         if draft.amount.currency != taken.amount.currency:
             paid = f"this payment was made in {taken.amount.currency}, and is not given back in {draft.amount.currency}"
@@ -190,18 +225,12 @@ class Shopify:
 
     # -------------------------------------------------------------------------------------------- what we ask for
 
-    async def _by_id(self, order: str) -> PaidOrder:
-        found = await self._identified(order)
-        if not found:
-            raise NotFound(SHOPIFY.title, f"no such order: {order!r}")
-        return await self._whole(*found)
-
-    async def _identified(self, order: str) -> list[Found]:
+    async def _identified(self, order: str) -> Found | None:
         return await self._ask(
             "orders.paid",
             queries.ORDER,
             {"id": gid("Order", order), "payments": queries.PAYMENTS, "lines": queries.LINES},
-            into=lambda data: [] if data["order"] is None else [orders.found(data["order"], self._own)],
+            into=lambda data: None if data["order"] is None else orders.found(data["order"], self._own),
         )
 
     async def _numbered(self, number: str) -> list[Found]:

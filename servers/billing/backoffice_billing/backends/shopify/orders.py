@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from backoffice_billing.models import OrderLine, OrderPayment, PaidOrder
@@ -13,7 +14,7 @@ from backoffice_shared.money import Money
 from backoffice_shared.refs import Ref
 from backoffice_shopify.backend import SHOPIFY
 from backoffice_shopify.search import condition
-from backoffice_shopify.wire import following, gid, native, numbers, paid_money, ref
+from backoffice_shopify.wire import following, gid, native, numbers, paid_money, ref, time
 
 # ------------------------------------------------------------------------------------------ our words to a search
 
@@ -23,6 +24,11 @@ def numbered(reference: str) -> str:
     return condition("name", "", _bare(reference)[:100])
 
 
+def changed(email: str, since: datetime) -> str:
+    """A search for the orders with this address that were changed since then, as each is that is refunded."""
+    return f"{condition('email', '', email)} {condition('updated_at', '>=', time(since))}"
+
+
 def is_id(reference: str) -> bool:
     return numbers([reference]) == [reference]
 
@@ -30,6 +36,13 @@ def is_id(reference: str) -> bool:
 def called(orders: Iterable[Any], reference: str) -> list[Any]:
     """Those that have exactly this number: the vendor's search finds others too."""
     return [wire for wire in orders if _bare(wire["name"]) == _bare(reference)]
+
+
+def refunded(orders: Iterable[Any], email: str) -> list[str]:
+    """The ids of those that have a refund, and exactly this address, whatever the case of its letters: the vendor's search
+    finds others too."""
+    wanted = email.casefold()
+    return [wire["id"] for wire in orders if wire["refunds"] and (wire["email"] or "").casefold() == wanted]
 
 
 def _bare(number: str) -> str:
@@ -138,13 +151,12 @@ def is_own(transaction: Any, own: Collection[str]) -> bool:
 
 
 def _payment(order: Any, wire: Any, own: Collection[str]) -> OrderPayment:
-    by_shop = is_own(wire, own)
     return OrderPayment(
         payment_id=payment_id(order, wire),
         gateway=wire["gateway"] or "",
-        by_shop=by_shop,
+        by_shop=is_own(wire, own),
         amount=paid_money(wire["amountSet"]),
-        reference=None if by_shop else wire["paymentId"] or None,
+        reference=wire["paymentId"] or None,
     )
 
 

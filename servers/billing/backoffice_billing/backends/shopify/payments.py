@@ -12,7 +12,7 @@ from typing import Any
 from backoffice_billing.backends.shopify import queries
 from backoffice_billing.backends.shopify.orders import is_captured, is_own, payment_id
 from backoffice_billing.models import DisputeStatus, Payment, PaymentSection, PaymentStatus, Refund, RefundStatus
-from backoffice_shared.errors import NotFound
+from backoffice_shared.errors import NotFound, TooLarge
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.money import Money, nothing, total
 from backoffice_shared.refs import Ref
@@ -107,6 +107,31 @@ def refunded(wire: Any, payment: str, asked: Money) -> Refund:
     )
 
 
+def given_back(data: Any, own: Collection[str]) -> list[Refund]:
+    """The refunds of an order, as far as the shop itself gave the money back. `payment_id` is empty for one of several
+    payments.
+
+    Raises:
+        TooLarge: there may be more than were asked for, and the latest come last.
+    """
+    order = obj(data["order"])
+    made = arr(order.get("refunds"))
+    if len(made) >= queries.REFUNDS:
+        raise TooLarge(SHOPIFY.title, f"order {native(order['id'])} has more refunds than can be read here")
+    found = [(wire, [part for part in wire["transactions"]["nodes"] if _is_ours(part, own)]) for wire in made]
+    return [_refund(wire, moved, _only_payment(order, moved)) for wire, moved in found if moved]
+
+
+def _is_ours(part: Any, own: Collection[str]) -> bool:
+    return part["kind"] == "REFUND" and is_own(part, own)
+
+
+def _only_payment(order: Any, moved: Sequence[Any]) -> str | None:
+    parents = {obj(part["parentTransaction"]).get("id") for part in moved}
+    parent = parents.pop() if len(parents) == 1 else None
+    return None if parent is None else payment_id(order, {"id": parent})
+
+
 def _taking(order: dict[str, Any], transaction: str) -> Any:
     wanted, takes = gid("OrderTransaction", transaction), ("SALE", "CAPTURE", "AUTHORIZATION")
     moved = arr(order.get("transactions"))
@@ -183,7 +208,7 @@ def _refunds(order: Any, payment: Any) -> list[Refund]:
     return [_refund(wire, moved, payment_id(order, payment)) for wire, moved in found if moved]
 
 
-def _refund(wire: Any, moved: Sequence[Any], payment: str) -> Refund:
+def _refund(wire: Any, moved: Sequence[Any], payment: str | None) -> Refund:
     gone = [part for part in moved if part["status"] in _GONE]
     counted = [part for part in moved if part["status"] not in _GONE] or gone
     amounts = [paid_money(part["amountSet"]) for part in counted]

@@ -12,6 +12,7 @@ NAMESAKES = 3  # orders that a number may find, as the vendor searches
 PAYMENTS, LINES = 25, 50  # of an order; there are pages of lines
 MOVES, REFUNDS, PARTS = 40, 30, 5  # of an order: what moved, was given back, and in how many parts each
 MARKED = 250  # refunds of an order, looked through for one of ours
+CHANGES = 100  # orders of one page
 
 _ORDER = """
 fragment OrderParts on Order {
@@ -144,6 +145,24 @@ mutation Refund($input: RefundInput!, $key: String!, $parts: Int!) {
     refund { ...RefundParts }
     userErrors { field message }
   }
+}
+"""
+    + _REFUND
+)
+
+CHANGED = """
+query Changed($query: String!, $first: Int!, $after: String) {
+  orders(first: $first, after: $after, query: $query) {
+    nodes { id email refunds(first: 1) { id } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+GIVEN_BACK = (
+    """
+query GivenBack($id: ID!, $first: Int!, $parts: Int!) {
+  order(id: $id) { id refunds(first: $first) { ...RefundParts } }
 }
 """
     + _REFUND

@@ -29,14 +29,19 @@ def today() -> date:
 
 
 class StripeInvoices:
-    """Invoices, the latest made first. `today` says what is overdue."""
+    """Invoices. `today` says what is overdue."""
 
     def __init__(self, http: BackendClient, *, today: Callable[[], date] = today) -> None:
         self._http = http
         self._today = today
 
     async def search_invoices(self, query: InvoiceQuery, cursor: str | None, limit: int) -> Chunk[InvoiceRow]:
-        """By number Stripe only searches, in an index that lags by up to a minute; all else is listed, as it is now."""
+        """By number Stripe only searches, in an index that lags by up to a minute; all else is listed, as it is now.
+
+        Stripe lists by the moment at which invoices were made, and cannot be asked for another order. The rows of one
+        page are sorted by the date that they bear, but one that was backdated, or was a draft for long, is on the page
+        of those that were made with it: until the last page, a list is whole for no day.
+        """
         if query.number is not None:
             return await self._numbered(query, query.number)
         sorted_out = _is_sorted_out(query)
@@ -144,7 +149,7 @@ class StripeInvoices:
 
     def _meeting(self, query: InvoiceQuery, rows: list[Wire]) -> list[InvoiceRow]:
         found = [into.row(wire, query.today) for wire in rows]
-        return [row for row in found if _meets(row, query)]
+        return sorted((row for row in found if _meets(row, query)), key=lambda row: row.issued_at, reverse=True)
 
 
 # ------------------------------------------------------------------------------ what Stripe is asked, and what is left

@@ -78,19 +78,20 @@ def _due(wire: Wire) -> Money:
 
 
 def invoice(wire: Wire, today: date, *, lines: list[Wire] | None = None) -> Invoice:
-    """What a customer's credit balance paid counts as credited, as what credit notes took off the invoice does. With
-    `lines`, those of the invoice in this order."""
+    """What a customer's credit balance paid counts as credited, as what credit notes took off the invoice does, before and
+    after it was paid. With `lines`, those of the invoice in this order."""
     whole, due = money_in(wire, "total"), _due(wire)
     tax = total((money_in(tax, "amount", wire["currency"]) for tax in _taxes(wire, "total_taxes")), whole.currency)
     issued = wire["status"] not in ("draft", "void")
     paid = money_in(wire, "amount_paid") if issued else nothing(whole.currency)
+    after = money(wire.get("post_payment_credit_notes_amount") or 0, wire["currency"])
     return Invoice.model_validate(
         {
             **_row(wire, today),
             "subtotal": whole - tax,
             "tax": tax,
             "paid": paid,
-            "credited": whole - paid - due if issued else nothing(whole.currency),
+            "credited": whole - paid - due + after if issued else nothing(whole.currency),
             "memo": wire.get("description"),
             "po_number": _po_number(wire),
             "lines": None if lines is None else [line(each) for each in lines],

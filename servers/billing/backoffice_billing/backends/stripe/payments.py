@@ -80,7 +80,9 @@ class StripePayments:
     # --------------------------------------------------------------------------------------------------- one payment
 
     async def payment(self, native: str, sections: frozenset[PaymentSection]) -> Payment:
+        """That of a charge is its PaymentIntent's."""
         intent, charge = await self._paid(native)
+        native = str(intent.get("id") or native)
         refunds, disputes, warnings, invoices = await at_once(
             self.refunds(native),
             self._disputes(charge) if charge.get("disputed") else _none(),
@@ -100,18 +102,30 @@ class StripePayments:
     async def _paid(self, native: str) -> tuple[Wire, Wire]:
         """The PaymentIntent and its latest charge. What is older than PaymentIntents is a charge alone."""
         if _is_charge(native):
-            expand = {"expand[]": ["balance_transaction"]}
-            return {}, await self._http.read(
-                "charges.get", path_of("charge", native), params=expand, into=sound("charge")
-            )
+            charge = await self._charge(native)
+            intent_id = id_in(charge.get("payment_intent"))
+            if intent_id is None:
+                return {}, charge
+            native = intent_id
         expand = {"expand[]": ["customer", "latest_charge.balance_transaction"]}
         intent = await self._http.read(
             "payment_intents.get", path_of("payment", native), params=expand, into=sound("payment_intent")
         )
         return intent, obj(intent.get("latest_charge"))
 
+    async def _charge(self, native: str) -> Wire:
+        expand = {"expand[]": ["balance_transaction", "customer"]}
+        return await self._http.read("charges.get", path_of("charge", native), params=expand, into=sound("charge"))
+
+    async def named(self, native: str) -> str:
+        """The payment's own id: of a charge, that of its PaymentIntent, where it has one."""
+        if not _is_charge(native):
+            return native
+        charge = await self._charge(native)
+        return id_in(charge.get("payment_intent")) or native
+
     async def refunds(self, native: str) -> list[Wire]:
-        """Of a payment, as they are now."""
+        """Of a payment by its own id, as they are now."""
         return await every(self._http, "refunds.list", {_named(native): native})
 
     async def _warnings(self, native: str) -> list[Wire]:

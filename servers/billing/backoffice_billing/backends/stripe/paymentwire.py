@@ -24,7 +24,7 @@ from backoffice_billing.models import (
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import nothing, total
 
-_DISPUTES: dict[str, DisputeStatus] = {"won": "won", "lost": "lost", "warning_closed": "won", "prevented": "won"}
+_DISPUTES: dict[str, DisputeStatus] = {"won": "won", "lost": "lost", "warning_closed": "won", "prevented": "lost"}
 """All other statuses are of disputes that are not decided."""
 _REFUNDS: dict[str, RefundStatus] = {
     "pending": "pending",
@@ -64,7 +64,7 @@ def payment(
     sections: frozenset[PaymentSection],
 ) -> Payment:
     """Either of `intent` and `charge` may be empty: a payment that nobody tried yet, or a charge from before there were
-    PaymentIntents."""
+    PaymentIntents. Their `customer` is expanded, for its address."""
     said = _row(intent, charge, disputes, invoice)
     currency = said["amount"].currency
     captured = money_in(charge, "amount_captured") if charge.get("captured") else nothing(currency)
@@ -141,10 +141,13 @@ def _failure_code(intent: Wire, charge: Wire) -> str | None:
 
 
 def _email(intent: Wire, charge: Wire) -> str | None:
+    """The customer's own address, if they have one. Where there is no customer, that of the receipt, or of the bill: those,
+    whoever pays can choose."""
+    customer = intent.get("customer") or charge.get("customer")
+    if customer:
+        return obj(customer).get("email")
     billed = obj(charge.get("billing_details")).get("email")
-    return (
-        intent.get("receipt_email") or charge.get("receipt_email") or obj(intent.get("customer")).get("email") or billed
-    )
+    return intent.get("receipt_email") or charge.get("receipt_email") or billed
 
 
 # ------------------------------------------------------------------------------------------------- refunds and disputes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from backoffice_billing.backends.stripe import paymentwire as into
@@ -30,12 +31,13 @@ class StripeRefunding:
         return await self._payments.payment(native, sections)
 
     async def refund_made(self, payment: str, key: str) -> Refund | None:
-        refunds = await self._payments.refunds(payment)
+        refunds = await self._payments.refunds(await self._payments.named(payment))
         return next((into.refund(each) for each in refunds if metadata(each, KEY) == key), None)
 
     async def refund(self, draft: RefundDraft, key: str) -> Written[Refund]:
         """Stripe is told no currency, so that the payment must be in that of the amount. A refund may be pending, and
-        may fail later; its lines are nobody's business here."""
+        may fail later; its lines are nobody's business here. Of a charge, its PaymentIntent is given back."""
+        draft = replace(draft, payment=await self._payments.named(draft.payment))
 
         async def write() -> Written[Refund]:
             _check(await self._payments.payment(draft.payment, frozenset()), draft)

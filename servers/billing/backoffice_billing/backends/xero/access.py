@@ -41,6 +41,7 @@ _CONFLICTS = (  # in small letters: what the state of a thing forbids
     "must be unique",
     "exceeds the remaining credit",
     "is archived",
+    "already assigned to another contact",
     "already been used",
     "idempotency",
 )
@@ -127,7 +128,7 @@ XERO = Backend(
         "sales_account": "200",  # the code of the account that is credited for what is sold
         "clearing_account": "091",  # where money waits that a payment provider took or gave back
         "tax_type": "",  # of lines that name none; empty: the customer's, or that of the sales account
-        "posts": "",  # "yes": it is told what is invoiced, paid and refunded elsewhere
+        "posts": "",  # "stripe": it is told what is invoiced, paid and refunded there
     },
     headers={"xero-tenant-id": "{tenant}"},
     failure=_failure,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 
+from backoffice_billing.backends.xero.access import XERO
 from backoffice_billing.backends.xero.api import Api
 from backoffice_billing.backends.xero.crediting import Crediting
 from backoffice_billing.backends.xero.invoicing import Invoicing
@@ -36,10 +37,9 @@ from backoffice_billing.ports import (
     PaymentQuery,
     ReportQuery,
 )
+from backoffice_billing.posting import posts
 from backoffice_shared.http.client import BackendClient, Written
 from backoffice_shared.paging import Chunk
-
-_NO = ("", "no", "false", "off", "0")
 
 
 def _utc_today() -> date:
@@ -62,7 +62,7 @@ class Xero:
         self._payments = Payments(api)
         self._ledger = Ledger(api, self._credits)
         self._reports = Reports(api, today)
-        self.posts = http.options["posts"].strip().lower() not in _NO
+        self.posts = posts(XERO.name, http.options["posts"])
 
     async def accounts(self, natives: Sequence[str], sections: frozenset[AccountSection]) -> list[Account]:
         return await self._reading.accounts(natives, sections)

@@ -16,16 +16,18 @@ from backoffice_billing.backends.xero.amounts import moment
 from backoffice_billing.backends.xero.shapes import check
 from backoffice_billing.backends.xero.translation import is_shown
 from backoffice_billing.backends.xero.where import is_id
-from backoffice_shared.errors import NotFound, TooLarge
+from backoffice_shared.errors import Conflict, NotFound, TooLarge
 from backoffice_shared.http.client import BackendClient, Params, T, Written, path
 from backoffice_shared.http.once import once
 from backoffice_shared.jsonvalues import arr, obj
 
 Wire = dict[str, Any]
+Reads = Callable[[Wire], object]
+"""Raises ValueError for what it cannot read."""
 
 LARGEST_PAGE, SOME = 1_000, 100
 MOST_PAGES = 10
-FRESH = 30.0  # seconds
+FRESH, SETTINGS_FRESH = 30.0, 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,28 @@ class Api:
         self.http = http
 
     async def page(
-        self, kind: str, params: Params, *, page: int = 1, size: int = LARGEST_PAGE, fresh_for: float = FRESH
+        self,
+        kind: str,
+        params: Params,
+        *,
+        page: int = 1,
+        size: int = LARGEST_PAGE,
+        fresh_for: float = FRESH,
+        reads: Reads | None = None,
     ) -> Page:
-        """One page of `Invoices`, `CreditNotes`, `Payments` …"""
+        """One page of `Invoices`, `CreditNotes`, `Payments` … A row that `reads` cannot read makes it unreadable."""
         return await self.http.read(
             f"{kind.lower()}.list",
             f"{API}/{kind}",
             params={**params, "page": page, "pageSize": size},
-            into=partial(_page, kind=kind, page=page, size=size, summary="summaryOnly" in params),
+            into=partial(_page, kind=kind, page=page, size=size, summary="summaryOnly" in params, reads=reads),
             fresh_for=fresh_for,
             tags=(kind.lower(),),
         )
 
-    async def every(self, kind: str, params: Params, *, fresh_for: float = FRESH) -> list[Wire]:
+    async def every(
+        self, kind: str, params: Params, *, fresh_for: float = FRESH, reads: Reads | None = None
+    ) -> list[Wire]:
         """All pages.
 
         Raises:
@@ -64,7 +75,7 @@ class Api:
         """
         rows: list[Wire] = []
         for number in range(1, MOST_PAGES + 1):
-            page = await self.page(kind, params, page=number, fresh_for=fresh_for)
+            page = await self.page(kind, params, page=number, fresh_for=fresh_for, reads=reads)
             rows += page.rows
             if not page.more:
                 return rows
@@ -107,6 +118,32 @@ class Api:
         if not is_shown(wire):
             raise NotFound(XERO.title, f"there is no invoice {native[:60]!r}")
         return wire
+
+    async def customer(self, native: str) -> Wire:
+        """A contact that can be billed.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: they are archived.
+        """
+        contact = await self.one("Contacts", native, "customer")
+        if contact.get("ContactStatus") != "ACTIVE":
+            raise Conflict(
+                XERO.title, f"customer {contact.get('Name')} is archived", hint="Restore the contact in Xero"
+            )
+        return contact
+
+    async def account(self, code: str, option: str) -> Wire:
+        """The account that this option names.
+
+        Raises:
+            NotFound: there is none.
+        """
+        accounts = await self.list_of("Accounts", SETTINGS_FRESH)
+        found = next((entry for entry in accounts if entry.get("Code") == code), None)
+        if found is None or found.get("Status", "ACTIVE") != "ACTIVE":
+            raise NotFound(XERO.title, f"there is no account {code!r}", hint=f"See the option {option}")
+        return found
 
     async def list_of(self, kind: str, fresh_for: float) -> list[Wire]:
         """A short list that has no pages: `Accounts`, `TaxRates`, `Organisation`."""
@@ -188,8 +225,12 @@ def _checked_rows(wire: Any, *, kind: str) -> list[Wire]:
     return [check(kind, row) for row in _rows(wire, kind=kind)]
 
 
-def _page(wire: Any, *, kind: str, page: int, size: int, summary: bool) -> Page:
+def _page(wire: Any, *, kind: str, page: int, size: int, summary: bool, reads: Reads | None) -> Page:
     rows, pages = _rows(wire, kind=kind), obj(wire.get("pagination"))
     more = page < pages["pageCount"] if "pageCount" in pages else len(rows) >= size
     total = pages.get("itemCount")
-    return Page([check(kind, row, summary=summary) for row in rows], more, total if isinstance(total, int) else None)
+    for row in rows:
+        check(kind, row, summary=summary)
+        if reads is not None:
+            reads(row)
+    return Page(rows, more, total if isinstance(total, int) else None)

@@ -3,19 +3,23 @@
     credit_balance   what is due on the invoice is taken off it; the rest stays with the contact, for the next invoice
     out_of_band      all of it is taken off the invoice, on which so much must be due
 
+All that are issued for an invoice come to no more than it, whether they were applied to it or kept (`notes.py`).
+
 One that is paid out of the clearing account enters money that a payment provider gave back. A credit note that is
 issued and then not applied can be completed with the same key.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 
 from backoffice_billing.backends.xero import documents
 from backoffice_billing.backends.xero import translation as into
 from backoffice_billing.backends.xero.access import XERO
 from backoffice_billing.backends.xero.amounts import day, money, number
 from backoffice_billing.backends.xero.api import Api, Wire
+from backoffice_billing.backends.xero.notes import notes_of
 from backoffice_billing.backends.xero.steps import then
 from backoffice_billing.backends.xero.where import every, id_is, word
 from backoffice_billing.ports import CreditDraft, CreditNote
@@ -37,7 +41,7 @@ class Crediting:
     async def preview(self, native: str, credit: CreditDraft) -> CreditNote:
         wire = await self._api.invoice(native)
         lines = documents.credited(wire, credit.amount, credit.lines)
-        applied = _applied(wire, credit)
+        applied = _applied(wire, credit, await notes_of(self._api, wire))
         return CreditNote(
             credit_note_id="",
             number=None,
@@ -54,8 +58,9 @@ class Crediting:
         if (since := uncertain_since()) is not None:
             known = await self.note_of(invoice, reference, since - SKEW)
         if known is None:
-            _applied(invoice, credit)
-            if into.version(invoice) != version:
+            notes = await notes_of(self._api, invoice)
+            _applied(invoice, credit, notes)
+            if into.version(invoice, notes) != version:
                 raise Conflict(
                     XERO.title, f"invoice {invoice.get('InvoiceNumber')} was changed meanwhile", hint="Read it again"
                 )
@@ -86,12 +91,20 @@ class Crediting:
     # -------------------------------------------------------------------------------------------------- one step each
 
     async def issued(
-        self, invoice: Wire, lines: list[documents.Line], reference: str, reason: str, key: str
+        self,
+        invoice: Wire,
+        lines: list[documents.Line],
+        reference: str,
+        reason: str,
+        key: str,
+        on: date | None = None,
     ) -> Written[Wire]:
+        """`on` is the day that it bears; else it is the organisation's today."""
+
         async def look(since: datetime) -> Wire | None:
             return await self.note_of(invoice, reference, since)
 
-        wire = documents.credit_wire(invoice, lines, reference, reason)
+        wire = documents.credit_wire(invoice, lines, reference, reason, on)
         return await self._api.create("CreditNotes", wire, key=key, look=look, touches=TOUCHES)
 
     async def note_of(self, invoice: Wire, reference: str, since: datetime) -> Wire | None:
@@ -104,8 +117,21 @@ class Crediting:
         found = next(shown, None)
         return None if found is None else await self._note(found["CreditNoteID"])
 
+    async def can_pay_out(self) -> None:
+        """
+        Raises:
+            NotFound, Conflict: there is no clearing account, or it takes no payments.
+        """
+        account = await self._api.account(self._clearing, "clearing_account")
+        if account.get("Type") != "BANK" and account.get("EnablePaymentsToAccount") is not True:
+            raise Conflict(
+                XERO.title,
+                f"the clearing account {self._clearing!r} takes no payments",
+                hint="Enable payments to it in Xero, or see the option clearing_account",
+            )
+
     async def paid_out(self, note: Wire, reference: str, key: str) -> str:
-        """The id of the payment of all that is left of it."""
+        """The id of the payment of all that is left of it, on the day of the note."""
 
         async def look(_since: datetime) -> Wire | None:
             current = await self._note(note["CreditNoteID"])
@@ -140,8 +166,8 @@ class Crediting:
         return await self._api.one("CreditNotes", native, "credit note", unitdp=4)
 
 
-def _applied(invoice: Wire, credit: CreditDraft) -> Money:
-    """What the credit note will take off the invoice.
+def _applied(invoice: Wire, credit: CreditDraft, notes: Sequence[Wire]) -> Money:
+    """What the credit note will take off the invoice, for which `notes` were issued before.
 
     Raises:
         Conflict: the invoice's state forbids it.
@@ -156,6 +182,9 @@ def _applied(invoice: Wire, credit: CreditDraft) -> Money:
             f"{due} is due on {name}, less than {credit.amount}",
             hint="With credit_balance the rest is kept for the customer",
         )
+    left = money(invoice["Total"], into.currency_of(invoice)) - into.credited(invoice, notes)
+    if credit.amount > left:
+        raise Conflict(XERO.title, f"{left} of {name} are not credited yet, less than {credit.amount}")
     return min(credit.amount, due)
 
 

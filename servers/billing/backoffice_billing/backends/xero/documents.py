@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -225,11 +225,13 @@ def _of(line: Wire, net: Money, tax: Money) -> Line:
     return Line(text, 1, net, net, tax, str(line.get("AccountCode") or ""), line.get("TaxType"))
 
 
-def credit_wire(wire: Wire, lines: Sequence[Line], reference: str, reason: str) -> Wire:
-    """Without a date: Xero then takes the organisation's today, and the request stays the same past midnight."""
+def credit_wire(wire: Wire, lines: Sequence[Line], reference: str, reason: str, on: date | None) -> Wire:
+    """Without a day Xero takes the organisation's today, and the request stays the same past midnight."""
+    dated = {} if on is None else {"Date": on.isoformat()}
     return {
         "Type": "ACCRECCREDIT",
         "Status": "AUTHORISED",
+        **dated,
         "Contact": {"ContactID": into.contact_of(wire)},
         "CurrencyCode": into.currency_of(wire),
         "LineAmountTypes": "Exclusive",

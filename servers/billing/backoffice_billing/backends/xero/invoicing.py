@@ -9,7 +9,8 @@ note becomes one too; the reason of a void one a note in its history, which only
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,6 +21,7 @@ from backoffice_billing.backends.xero.access import API, XERO
 from backoffice_billing.backends.xero.amounts import day, decimal, maybe_day
 from backoffice_billing.backends.xero.api import Api, Wire, first
 from backoffice_billing.backends.xero.crediting import TOUCHES
+from backoffice_billing.backends.xero.notes import notes_of
 from backoffice_billing.backends.xero.reading import ANY_STATUS
 from backoffice_billing.backends.xero.steps import failing, then
 from backoffice_billing.backends.xero.taxing import taxing
@@ -28,6 +30,7 @@ from backoffice_billing.ports import InvoiceDraft, Issued
 from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import Conflict, NotFound, may_pass
 from backoffice_shared.http.client import Written, path
+from backoffice_shared.http.once import SKEW
 from backoffice_shared.money import nothing, total
 
 _LINES: frozenset[InvoiceSection] = frozenset({"lines"})
@@ -74,17 +77,17 @@ class Invoicing:
             made = (wire for wire in recent if str(wire.get("Reference") or "").endswith(into.mark(key)))
             return next(made, None)
 
+        if (since := uncertain_since()) is not None:
+            if (known := await look(since - SKEW)) is not None:
+                return Written(self._model(known), replayed=True)
+            draft = replace(draft, date=since.date())  # as it was sent then: Xero may know the key
         wire = documents.invoice_wire(draft, lines, key)
         written = await self._api.create("Invoices", wire, key=key, look=look, touches=TOUCHES)
         return Written(self._model(written.value), written.replayed)
 
     async def _drafted(self, draft: InvoiceDraft) -> tuple[Wire, list[documents.Line]]:
         """The customer, who can be billed, and the lines with their tax."""
-        contact = await self._api.one("Contacts", draft.customer, "customer")
-        if contact.get("ContactStatus") != "ACTIVE":
-            raise Conflict(
-                XERO.title, f"customer {contact.get('Name')} is archived", hint="Restore the contact in Xero"
-            )
+        contact = await self._api.customer(draft.customer)
         account = self._options["sales_account"]
         taxes = await taxing(self._api, contact, account, self._options["tax_type"])
         return contact, documents.drafted(draft, taxes, account)
@@ -99,7 +102,7 @@ class Invoicing:
         if uncertain_since() is not None and into.native_status(before) in ("open", "paid"):
             issued = Written(before, replayed=True)  # by an earlier attempt
         else:
-            self._check(before, version, "draft", "issued")
+            _check(before, version, "draft", "issued", [])
             issued = await self._set(native, self._issuing(before), key, {"AUTHORISED", "PAID"})
         invoice = self._model(issued.value)
         if not send:
@@ -111,8 +114,9 @@ class Invoicing:
         if uncertain_since() is not None and into.native_status(before) == "void":
             voided = Written(before, replayed=True)
         else:
-            self._check(before, version, "open", "voided")
-            if any(decimal(before.get(name) or 0) for name in ("AmountPaid", "AmountCredited")):
+            notes = await notes_of(self._api, before)
+            _check(before, version, "open", "voided", notes)
+            if decimal(before.get("AmountPaid") or 0) or into.credited(before, notes):
                 raise Conflict(
                     XERO.title,
                     f"invoice {before.get('InvoiceNumber')} has a payment or a credit",
@@ -122,20 +126,12 @@ class Invoicing:
         await then("it was voided", self._noted(native, f"Voided: {reason} ({into.mark(key)})", f"{key}-note", key))
         return Written(self._model(voided.value), voided.replayed)
 
-    def _check(self, wire: Wire, version: str, status: str, what: str) -> None:
-        number, is_now = wire.get("InvoiceNumber"), into.native_status(wire)
-        if is_now != status:
-            raise Conflict(
-                XERO.title, f"invoice {number} is {is_now}, and only an invoice that is {status} can be {what}"
-            )
-        if into.version(wire) != version:
-            raise Conflict(XERO.title, f"invoice {number} was changed meanwhile", hint="Read it again")
-
     def _issuing(self, before: Wire) -> dict[str, str]:
         changes = {"Status": "AUTHORISED"}
         if not into.is_marked(before.get("Reference")):
             return changes
-        today, drafted = self._today(), day(before["Date"])
+        since = uncertain_since()  # then it bears the day that was sent first: Xero may know the key
+        today, drafted = self._today() if since is None else since.date(), day(before["Date"])
         due_at = maybe_day(before.get("DueDate")) or drafted
         return {**changes, "Date": today.isoformat(), "DueDate": (today + (due_at - drafted)).isoformat()}
 
@@ -212,6 +208,14 @@ class Invoicing:
 
     def _model(self, wire: Wire) -> Invoice:
         return into.invoice(wire, self._today(), _LINES)
+
+
+def _check(wire: Wire, version: str, status: str, what: str, notes: Sequence[Wire]) -> None:
+    number, is_now = wire.get("InvoiceNumber"), into.native_status(wire)
+    if is_now != status:
+        raise Conflict(XERO.title, f"invoice {number} is {is_now}, and only an invoice that is {status} can be {what}")
+    if into.version(wire, notes) != version:
+        raise Conflict(XERO.title, f"invoice {number} was changed meanwhile", hint="Read it again")
 
 
 def _details(wire: Any) -> list[str]:

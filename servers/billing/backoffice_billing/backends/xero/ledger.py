@@ -6,7 +6,7 @@ that they have elsewhere, in their Reference. So none needs a mark of ours, and 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from backoffice_billing.backends.xero import documents
@@ -64,26 +64,29 @@ class Ledger:
         return known
 
     async def _contact(self, customer: Account, key: str) -> str:
-        """The id of the active contact with this address, or else with this name."""
-        email, name = (customer.email or "").strip(), (customer.name or customer.email or "").strip()
-        if not name:
-            raise InvalidInput(XERO.title, f"{customer.customer_id} has neither a name nor an e-mail address")
+        """The id of the contact that this is, or else of the active one with this address. Never of one that only has
+        the same name.
+
+        Raises:
+            Conflict: they are archived.
+            InvalidInput: nobody of Xero's, and without an address.
+        """
+        if customer.customer_id.startswith(own := into.ref("contact", "")):
+            return str((await self._api.customer(customer.customer_id.removeprefix(own)))["ContactID"])
+        email = (customer.email or "").strip()
+        if not email:
+            raise InvalidInput(XERO.title, f"{customer.customer_id} has no e-mail address to be known by")
 
         async def look(_since: datetime) -> Wire | None:
-            return await self._known("EmailAddress", email) or await self._known("Name", name)
+            found = await self._api.every("Contacts", {"searchTerm": email}, fresh_for=0)
+            exact = (wire for wire in found if str(wire.get("EmailAddress") or "").casefold() == email.casefold())
+            return next((wire for wire in exact if wire.get("ContactStatus") == "ACTIVE"), None)
 
         if (known := await look(_EVER)) is not None:
             return str(known["ContactID"])
-        wire = {"Name": name, **({"EmailAddress": email} if email else {})}
+        wire = {"Name": (customer.name or email).strip(), "EmailAddress": email}
         written = await self._api.create("Contacts", wire, key=key, look=look, touches=("contacts",))
         return str(written.value["ContactID"])
-
-    async def _known(self, field: str, text: str) -> Wire | None:
-        if not text:
-            return None
-        found = await self._api.every("Contacts", {"searchTerm": text}, fresh_for=0)
-        exact = (wire for wire in found if str(wire.get(field) or "").casefold() == text.casefold())
-        return next((wire for wire in exact if wire.get("ContactStatus") == "ACTIVE"), None)
 
     async def post_payment(self, native: str, entry: Entry, key: str) -> Written[str]:
         invoice = await self._api.invoice(native)
@@ -96,7 +99,7 @@ class Ledger:
         wire = {
             "Invoice": {"InvoiceID": invoice["InvoiceID"]},
             "Account": {"Code": self._options["clearing_account"]},
-            "Date": entry.at.astimezone(UTC).date().isoformat(),
+            "Date": _day(entry).isoformat(),
             "Amount": number(entry.amount),
             "Reference": _reference(entry.reference),
         }
@@ -106,10 +109,12 @@ class Ledger:
         return Written(written.value["PaymentID"], written.replayed)
 
     async def post_refund(self, native: str, entry: Entry, key: str) -> Written[str]:
-        """Gives the id of the credit note.
+        """Gives the id of the credit note, which bears the day on which the money was given back, as its payment does.
 
         Raises:
-            OutcomeUnknown: also when the credit note is there, and could not be paid out.
+            NotFound, Conflict: there is no clearing account, or it takes no payments: then there is no note either.
+            OutcomeUnknown: also when the credit note is there, and could not be paid out; what was refused for good
+                is an error of its own class, which says that the note is there.
         """
         invoice = await self._api.invoice(native)
         reference = _reference(refund_reference(entry.reference, str(invoice.get("InvoiceNumber") or "")))
@@ -123,7 +128,12 @@ class Ledger:
 
     async def _noted(self, invoice: Wire, entry: Entry, reference: str, key: str) -> Written[Wire]:
         lines = documents.credited(invoice, entry.amount)
-        return await self._credits.issued(invoice, lines, reference, entry.reason, f"{key}-note")
+        await self._credits.can_pay_out()
+        return await self._credits.issued(invoice, lines, reference, entry.reason, f"{key}-note", _day(entry))
+
+
+def _day(entry: Entry) -> date:
+    return entry.at.astimezone(UTC).date()
 
 
 def _reference(text: str) -> str:

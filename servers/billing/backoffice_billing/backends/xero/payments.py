@@ -8,7 +8,7 @@ note. What this server, or whoever keeps to its way, enters there names the invo
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -21,11 +21,12 @@ from backoffice_billing.backends.xero.where import every, is_id, on, word
 from backoffice_billing.models import Payment, PaymentRow, PaymentSection, Refund
 from backoffice_billing.ports import PaymentQuery
 from backoffice_shared.errors import NotFound
-from backoffice_shared.jsonvalues import arr
+from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.money import Money, total
 from backoffice_shared.paging import Chunk
 
 _SEPARATOR = " / "
+_IDS = 50  # of what Xero is asked for in one query
 
 
 def refund_reference(reference: str, number: str) -> str:
@@ -63,13 +64,13 @@ class Payments:
         if query.statuses and not {"succeeded", "refunded"}.intersection(query.statuses):
             return Chunk([])
         start, size = int(cursor or 0), min(limit, SOME)
-        found: list[_Paid] = []
         if query.invoice is None and query.customers is None:
             paid, more = await self._of_everybody(query, start // size + 1, size)
         else:
             found = await self._of(query)
             paid, more = found[start : start + size], start + size < len(found)
-        shares = _shares(found or paid, await self._given_back(paid))
+        siblings = _siblings(paid)
+        shares = _shares(siblings, await self._given_back(siblings))
         rows = [_row(entry, shares.get(entry.id, [])) for entry in paid]
         return Chunk([row for row in rows if _meets(row, query)], str(start + size) if more else None)
 
@@ -78,9 +79,10 @@ class Payments:
         if wire["PaymentType"] != "ACCRECPAYMENT" or wire["Status"] == "DELETED":
             raise NotFound(XERO.title, f"there is no payment {native[:60]!r} of a customer")
         invoice = await self._api.invoice(wire["Invoice"]["InvoiceID"])
-        siblings = [_Paid(entry, invoice) for entry in arr(invoice.get("Payments"))]
-        given_back = _shares(siblings, await self._given_back(siblings, fresh_for=0)).get(native.lower(), [])
-        row = _row(_Paid(wire, invoice), given_back)
+        paid = _Paid(wire, invoice)
+        siblings = _siblings([paid])
+        given_back = _shares(siblings, await self._given_back(siblings, fresh_for=0)).get(paid.id, [])
+        row = _row(paid, given_back)
         return Payment(
             **row.model_dump(),
             captured=True,
@@ -98,7 +100,16 @@ class Payments:
         found = await self._api.page(
             "Payments", {"where": every(conditions), "order": "Date DESC"}, page=page, size=size
         )
-        return [_Paid(wire, wire["Invoice"]) for wire in found.rows], found.more
+        invoices = await self._whole({str(wire["Invoice"]["InvoiceID"]) for wire in found.rows})
+        paid = [_Paid(wire, invoices.get(wire["Invoice"]["InvoiceID"]) or obj(wire["Invoice"])) for wire in found.rows]
+        return paid, found.more
+
+    async def _whole(self, natives: Iterable[str]) -> dict[str, Wire]:
+        """Invoices with all that was paid for them, which a payment does not tell of its invoice."""
+        ids = sorted(natives)
+        parts = [ids[start : start + _IDS] for start in range(0, len(ids), _IDS)]
+        lists = [await self._api.every("Invoices", {"IDs": ",".join(part)}) for part in parts]
+        return {str(wire["InvoiceID"]): wire for found in lists for wire in found}
 
     async def _of(self, query: PaymentQuery) -> list[_Paid]:
         """Of these customers, or of this invoice; latest first."""
@@ -135,6 +146,13 @@ class Payments:
             if separator:
                 found[number].append(wire)
         return found
+
+
+def _siblings(paid: Sequence[_Paid]) -> list[_Paid]:
+    """All payments of the invoices that these are for: a refund is divided over all of them."""
+    invoices = {entry.invoice["InvoiceID"]: entry.invoice for entry in paid}
+    theirs = [_Paid(wire, invoice) for invoice in invoices.values() for wire in arr(invoice.get("Payments"))]
+    return list({entry.id: entry for entry in [*theirs, *paid]}.values())
 
 
 def _shares(paid: Sequence[_Paid], given_back: Mapping[str, Sequence[Wire]]) -> dict[str, list[Wire]]:

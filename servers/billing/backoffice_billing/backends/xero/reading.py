@@ -8,7 +8,8 @@ from datetime import date
 
 from backoffice_billing.backends.xero import translation as into
 from backoffice_billing.backends.xero.access import API
-from backoffice_billing.backends.xero.api import SOME, Api, Wire
+from backoffice_billing.backends.xero.api import FRESH, SOME, Api, Wire
+from backoffice_billing.backends.xero.notes import notes_for, notes_of
 from backoffice_billing.backends.xero.where import every, id_is, is_id, is_plain, on, word
 from backoffice_billing.models import Account, AccountSection, Invoice, InvoiceRow, InvoiceSection
 from backoffice_billing.ports import InvoiceQuery
@@ -108,10 +109,15 @@ class Reading:
         found = await self._api.every("Invoices", {"IDs": ",".join(ids), "unitdp": 4})
         shown = [wire for wire in found if into.is_shown(wire)]
         links = await self._links(shown) if "links" in sections else {}
-        return [into.invoice(wire, self._today(), sections, links.get(wire["InvoiceID"])) for wire in shown]
+        notes = await notes_for(self._api, shown, fresh_for=FRESH)
+        return [
+            into.invoice(wire, self._today(), sections, notes.get(native, []), links.get(native))
+            for wire, native in ((wire, wire["InvoiceID"]) for wire in shown)
+        ]
 
     async def invoice(self, native: str) -> Invoice:
-        return into.invoice(await self._api.invoice(native), self._today(), _WITH_LINES)
+        wire = await self._api.invoice(native)
+        return into.invoice(wire, self._today(), _WITH_LINES, await notes_of(self._api, wire))
 
     async def _links(self, invoices: Sequence[Wire]) -> dict[str, str]:
         """Where customers see their invoice: only what was approved has such a page."""

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from functools import partial
 
 from backoffice_billing.backends.xero.access import API, XERO
-from backoffice_billing.backends.xero.api import Api, Wire
+from backoffice_billing.backends.xero.api import Api, Reads, Wire
 from backoffice_billing.backends.xero.tables import (
     Owed,
     Statement,
@@ -99,28 +99,26 @@ class Reports:
             raise InvalidInput(XERO.title, f"{query.name} is of one day, and cannot be grouped by month")
         kind, whose = _AGEING[query.name]
         currency = query.currency or base
-        entries: list[Owed] = []
-        for wire in await self._open(kind, query.until):
-            entry = owed(wire, query.until)
-            if query.currency not in (None, entry.due.currency):
-                continue
-            if entry.due:
-                entries.append(Owed(entry.contact, in_base(entry.due, wire.get("CurrencyRate"), currency), entry.days))
+
+        def entry(wire: Wire) -> Owed | None:
+            found = owed(wire, query.until)
+            if not found.due or query.currency not in (None, found.due.currency):
+                return None
+            return Owed(found.contact, in_base(found.due, wire.get("CurrencyRate"), currency), found.days)
+
+        entries = [found for found in map(entry, await self._open(kind, query.until, entry)) if found is not None]
         title = f"Aged {'receivables' if kind == 'ACCREC' else 'payables'} on {query.until}"
         by_contact = query.group_by == "customer"
         return ageing(entries, currency, title, by_contact=by_contact, whose=whose, max_rows=query.max_rows)
 
-    async def _open(self, kind: str, until: date) -> list[Wire]:
+    async def _open(self, kind: str, until: date, reads: Reads) -> list[Wire]:
         conditions = [word("Type", kind), on("Date", "<=", until)]
         asked = {"Statuses": "AUTHORISED", "where": every(conditions), "order": "Date DESC"}
-        still = await self._api.every("Invoices", asked, fresh_for=FRESH)
+        still = await self._api.every("Invoices", asked, fresh_for=FRESH, reads=reads)
         if until >= self._today():
             return still
-        later = every([*conditions, on("FullyPaidOnDate", ">", until)])
-        return [
-            *still,
-            *await self._api.every("Invoices", {**asked, "Statuses": "PAID", "where": later}, fresh_for=FRESH),
-        ]
+        later = {**asked, "Statuses": "PAID", "where": every([*conditions, on("FullyPaidOnDate", ">", until)])}
+        return [*still, *await self._api.every("Invoices", later, fresh_for=FRESH, reads=reads)]
 
 
 def _span(since: date, until: date) -> Params:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from backoffice_billing.backends.xero.access import XERO
-from backoffice_shared.errors import BackofficeError, OutcomeUnknown
+from backoffice_shared.errors import (
+    BackofficeError,
+    Conflict,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+)
 from backoffice_shared.http.client import T
 
 
@@ -14,11 +21,16 @@ async def then(done: str, step: Awaitable[T]) -> T:
 
     Raises:
         OutcomeUnknown: it failed. Who repeats the call looks at what there is.
+        Conflict, InvalidInput, NotFound, PermissionDenied: it was refused, as it would be again.
     """
     try:
         return await step
     except OutcomeUnknown:
         raise
+    except (Conflict, InvalidInput, NotFound, PermissionDenied) as refusal:
+        raise type(refusal)(
+            XERO.title, f"{done}, but what comes after that was refused: {refusal.message}", hint=refusal.hint
+        ) from refusal
     except BackofficeError as error:
         raise OutcomeUnknown(
             XERO.title,

@@ -136,10 +136,15 @@ def _settled(wire: Mapping[str, Any], until: date, currency: str) -> Iterable[Mo
 def in_base(amount: Money, rate: object, base: str) -> Money:
     """By the rate that the invoice bears: so much of its currency for one of the organisation's. Rounded to a minor
     unit.
+
+    Raises:
+        ValueError: it bears none.
     """
     if amount.currency == base:
         return amount
-    converted = Decimal(to_decimal(amount)) / (decimal(rate or 1) or Decimal(1))
+    if (one_is := decimal(rate)) <= 0:
+        raise ValueError(f"no rate: {rate!r}")
+    converted = Decimal(to_decimal(amount)) / one_is
     one = Decimal(1).scaleb(-exponent(base))
     return from_decimal(converted.quantize(one, ROUND_HALF_UP), base)
 

@@ -13,11 +13,9 @@ from typing import Any
 
 from backoffice_billing.backends.xero.access import XERO
 from backoffice_billing.backends.xero.amounts import decimal
-from backoffice_billing.backends.xero.api import Api
-from backoffice_shared.errors import InvalidInput, NotFound
+from backoffice_billing.backends.xero.api import SETTINGS_FRESH, Api
+from backoffice_shared.errors import InvalidInput
 from backoffice_shared.money import Money
-
-_SETTINGS_FRESH = 300.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,11 @@ async def taxing(api: Api, customer: Mapping[str, Any], sales_account: str, pref
     """
     rates = {
         str(rate["TaxType"]): decimal(rate.get("EffectiveRate") or 0)
-        for rate in await api.list_of("TaxRates", _SETTINGS_FRESH)
+        for rate in await api.list_of("TaxRates", SETTINGS_FRESH)
         if rate.get("Status", "ACTIVE") == "ACTIVE"
     }
     usual = preferred or str(customer.get("AccountsReceivableTaxType") or "")
     if not usual:
-        accounts = await api.list_of("Accounts", _SETTINGS_FRESH)
-        account = next((entry for entry in accounts if entry.get("Code") == sales_account), None)
-        if account is None:
-            raise NotFound(XERO.title, f"there is no account {sales_account!r}", hint="See the option sales_account")
+        account = await api.account(sales_account, "sales_account")
         usual = str(account.get("TaxType") or "NONE")
     return Taxing(rates, usual)

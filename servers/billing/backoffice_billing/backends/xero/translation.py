@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -24,7 +24,7 @@ from backoffice_billing.models import (
     standing,
 )
 from backoffice_shared.jsonvalues import arr, obj
-from backoffice_shared.money import Money, by_currency, nothing
+from backoffice_shared.money import Money, by_currency, nothing, total
 from backoffice_shared.refs import Ref
 
 STATUSES: dict[str, InvoiceStatus] = {
@@ -102,15 +102,20 @@ def row(wire: dict[str, Any], today: date) -> InvoiceRow:
 
 
 def invoice(
-    wire: dict[str, Any], today: date, sections: frozenset[InvoiceSection], hosted_url: str | None = None
+    wire: dict[str, Any],
+    today: date,
+    sections: frozenset[InvoiceSection],
+    notes: Sequence[dict[str, Any]] = (),
+    hosted_url: str | None = None,
 ) -> Invoice:
+    """`notes` are the credit notes that were issued for it."""
     currency = currency_of(wire)
     return Invoice(
         **row(wire, today).model_dump(),
         subtotal=money(wire["SubTotal"], currency),
         tax=money(wire.get("TotalTax") or 0, currency),
         paid=money(wire.get("AmountPaid") or 0, currency),
-        credited=money(wire.get("AmountCredited") or 0, currency),
+        credited=credited(wire, notes),
         memo=memo(wire),
         po_number=unmarked(wire.get("Reference")),
         lines=lines(wire) if "lines" in sections else None,
@@ -119,12 +124,41 @@ def invoice(
         else None,
         credit_notes=_credits(wire, currency) if "credit_notes" in sections else None,
         hosted_url=hosted_url,
-        version=version(wire),
+        version=version(wire, notes),
     )
 
 
-def version(wire: dict[str, Any]) -> str:
-    return moment(wire["UpdatedDateUTC"]).isoformat(timespec="milliseconds")
+def version(wire: dict[str, Any], notes: Sequence[dict[str, Any]] = ()) -> str:
+    """Of an invoice together with what its credit notes left to the customer, which does not change it in Xero."""
+    updated = moment(wire["UpdatedDateUTC"]).isoformat(timespec="milliseconds")
+    kept = " ".join(sorted(f"{native} {amount}" for native, amount in _kept(wire, notes)))
+    return f"{updated}/{hashlib.sha256(kept.encode()).hexdigest()[:16]}" if kept else updated
+
+
+def credited(wire: dict[str, Any], notes: Sequence[dict[str, Any]]) -> Money:
+    """What was taken off it, and what credit notes for it left to the customer: of a paid one, all of them."""
+    currency = currency_of(wire)
+    applied = money(wire.get("AmountCredited") or 0, currency)
+    return applied + total((amount for _, amount in _kept(wire, notes)), currency)
+
+
+def is_for(note: dict[str, Any], wire: dict[str, Any]) -> bool:
+    """Whether it is a credit note that was issued here for this invoice, whose number our Reference begins with."""
+    reference, number = note.get("Reference"), wire.get("InvoiceNumber")
+    issued = note.get("Type") == "ACCRECCREDIT" and note["Status"] in ("AUTHORISED", "PAID")
+    same = contact_of(note) == contact_of(wire) and currency_of(note) == currency_of(wire)
+    return issued and same and bool(number) and is_marked(reference) and unmarked(reference) == number
+
+
+def _kept(wire: dict[str, Any], notes: Sequence[dict[str, Any]]) -> Iterator[tuple[str, Money]]:
+    """Of each of these what was not applied to this invoice."""
+    currency = currency_of(wire)
+    applied = _credits(wire, currency)
+    for note in notes:
+        native = str(note["CreditNoteID"])
+        here = (entry.amount for entry in applied if entry.credit_note_id == ref("credit_note", native))
+        if (left := money(note["Total"], currency) - total(here, currency)) > nothing(currency):
+            yield native, left
 
 
 def is_note(line: dict[str, Any]) -> bool:

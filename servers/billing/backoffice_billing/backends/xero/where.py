@@ -53,3 +53,8 @@ def on(field: str, compared: Literal[">=", "<=", "<", ">"], day: date) -> str:
 
 def every(conditions: Iterable[str]) -> str:
     return " AND ".join(conditions)
+
+
+def either(conditions: Iterable[str]) -> str:
+    """Seen in https://help.coupler.io/article/237-how-to-use-where-parameter-in-xero-importer; brackets were not."""
+    return " OR ".join(conditions)

@@ -22,11 +22,13 @@ from backoffice_billing.backends.quickbooks.sandbox.records import (
     ACCOUNTS,
     HOME,
     KINDS,
+    PARENTS,
     Customer,
     Kind,
     Txn,
     amount,
     customer_written,
+    full_name,
     written,
 )
 from backoffice_billing.backends.quickbooks.sandbox.refusals import (
@@ -78,7 +80,7 @@ def quickbooks_sandbox(company: Company, *, now: Callable[[], datetime] = lambda
             "minor_version": "75",
             "sales_item": "1",
             "deposit_account": CLEARING_ID,
-            "posts": "yes",
+            "posts": "stripe",
         },
     )
 
@@ -285,7 +287,15 @@ class _Api:
 
 def _accounts() -> list[dict[str, Any]]:
     return [
-        {"Id": native, "SyncToken": "0", "Name": account.name, "Active": True, "AcctNum": account.code}
+        {
+            "Id": native,
+            "SyncToken": "0",
+            "Name": account.name,
+            "FullyQualifiedName": full_name(account),
+            "SubAccount": account in PARENTS,
+            "Active": True,
+            "AcctNum": account.code,
+        }
         for native, account in ACCOUNTS.items()
     ]
 

@@ -29,6 +29,13 @@ ACCOUNTS = {
     "61": books.FEES,
 }
 """The chart of accounts, by QuickBooks' ids."""
+PARENTS = {books.CLEARING: books.BANK}
+"""Accounts that are under another, on which something is entered, too."""
+
+
+def full_name(account: books.LedgerAccount) -> str:
+    parent = PARENTS.get(account)
+    return account.name if parent is None else f"{full_name(parent)}:{account.name}"
 
 
 @dataclass(slots=True)

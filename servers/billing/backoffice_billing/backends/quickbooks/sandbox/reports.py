@@ -11,7 +11,7 @@ from typing import Any
 
 from backoffice_billing.backends.quickbooks.sandbox.asked import day
 from backoffice_billing.backends.quickbooks.sandbox.company_file import SIGNS, CompanyFile
-from backoffice_billing.backends.quickbooks.sandbox.records import ACCOUNTS, HOME, text
+from backoffice_billing.backends.quickbooks.sandbox.records import ACCOUNTS, HOME, PARENTS, full_name, text
 from backoffice_billing.backends.quickbooks.sandbox.refusals import Refused
 from backoffice_shared.sandbox.books import CHART, LedgerAccount
 
@@ -108,9 +108,9 @@ def _months(start: date, end: date) -> Iterable[tuple[date, date]]:
 def _section(title: str, kind: str, columns: Sequence[Mapping[LedgerAccount, int]], *, sign: int) -> dict[str, Any]:
     accounts = [account for account in CHART if account.kind == kind]
     rows = [
-        _data([account.name, *(sign * column.get(account, 0) for column in columns)], _IDS[account])
+        row
         for account in accounts
-        if any(column.get(account) for column in columns)
+        if account not in PARENTS and (row := _of_account(account, columns, sign=sign)) is not None
     ]
     sums = [sign * sum(column.get(account, 0) for account in accounts) for column in columns]
     return {
@@ -119,6 +119,24 @@ def _section(title: str, kind: str, columns: Sequence[Mapping[LedgerAccount, int
         "Summary": {"ColData": _cells([f"Total {title}", *sums])},
         "type": "Section",
         "group": title,
+    }
+
+
+def _of_account(
+    account: LedgerAccount, columns: Sequence[Mapping[LedgerAccount, int]], *, sign: int
+) -> dict[str, Any] | None:
+    """A row, or with accounts under it a section, whose header has what is entered on the account itself."""
+    own = _data([account.name, *(sign * column.get(account, 0) for column in columns)], _IDS[account])
+    under = [child for child, parent in PARENTS.items() if parent == account]
+    rows = [row for child in under if (row := _of_account(child, columns, sign=sign)) is not None]
+    if not rows:
+        return own if any(column.get(account) for column in columns) else None
+    sums = [sign * sum(column.get(each, 0) for each in (account, *under)) for column in columns]
+    return {
+        "Header": {"ColData": own["ColData"]},
+        "Rows": {"Row": rows},
+        "Summary": {"ColData": _cells([f"Total {account.name}", *sums])},
+        "type": "Section",
     }
 
 
@@ -156,7 +174,7 @@ def _balance_sheet(file: CompanyFile, asked: Mapping[str, str]) -> dict[str, Any
 def _trial_balance(file: CompanyFile, asked: Mapping[str, str]) -> dict[str, Any]:
     _, end = _period(file, asked)
     held = file.ledger.held(until=end)
-    rows = [_data([a.name, max(held[a], 0), max(-held[a], 0)], _IDS[a], blank=True) for a in CHART if held.get(a)]
+    rows = [_data([full_name(a), max(held[a], 0), max(-held[a], 0)], _IDS[a], blank=True) for a in CHART if held.get(a)]
     debits, credits_ = sum(max(part, 0) for part in held.values()), sum(max(-part, 0) for part in held.values())
     return _report("TrialBalance", asked, ["Account", "Debit", "Credit"], [*rows, _total(["TOTAL", debits, credits_])])
 

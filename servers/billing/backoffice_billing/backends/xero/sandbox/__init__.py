@@ -61,7 +61,7 @@ def xero_sandbox(
         unavailable=lambda: Response(
             "The Organisation for this access token is not active", 503, media_type="text/html"
         ),
-        options={"tenant": "", "posts": "yes"},
+        options={"tenant": "", "posts": "stripe"},
     )
     return sandbox
 

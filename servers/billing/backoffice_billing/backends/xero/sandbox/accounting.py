@@ -88,7 +88,9 @@ class Accounting:
     def _candidates(self, request: Request, asked: Sequence[Condition]) -> Iterable[Document]:
         """What there is to look at: with contacts, ids or numbers asked for, not everybody's."""
         org = self._org
-        contacts = listed(request, "ContactIDs") or [str(c.value) for c in asked if c.field == "Contact.ContactID"]
+        contacts = listed(request, "ContactIDs") or [
+            str(value) for c in asked if c.field == "Contact.ContactID" for value in c.values
+        ]
         if ids := listed(request, "IDs"):
             return [org.documents[one.lower()] for one in ids if one.lower() in org.documents]
         if contacts:
@@ -225,7 +227,7 @@ class Accounting:
             "Invoice.InvoiceID": lambda row: row.document,
         }
         test = meets(asked, fields)
-        ids = [str(c.value) for c in asked if c.field == "Invoice.InvoiceID"]
+        ids = [str(value) for c in asked if c.field == "Invoice.InvoiceID" for value in c.values]
         some = (one for document in ids for one in org.payments_of.get(document, ()))
         everything = (one for _, one in between(org.paid_on, asked))
         rows: list[Payment] = [org.payments[one] for one in (some if ids else everything)]

@@ -1,5 +1,5 @@
-"""The part of Xero's query language that the sandbox understands: comparisons, joined by AND, in `where`; one field in
-`order`. https://developer.xero.com/documentation/api/accounting/requests-and-responses
+"""The part of Xero's query language that the sandbox understands: comparisons, joined by AND, or one field with several
+values, joined by OR, in `where`; one field in `order`. https://developer.xero.com/documentation/api/accounting/requests-and-responses
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 import operator
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ Fields = Mapping[str, Callable[[Any], Any]]
 """How each field that can be asked for is read from a row."""
 
 _AND = re.compile(r"\s*(?:AND|&&)\s*", re.IGNORECASE)
+_OR = re.compile(r"\s*(?:OR|\|\|)\s*", re.IGNORECASE)
 _COMPARISON = re.compile(r"\s*([A-Za-z]+(?:\.[A-Za-z]+)?)\s*(==|=|!=|>=|<=|>|<)\s*")
 _STRING = re.compile(r'"([^"]*)"')
 _GUID = re.compile(r'guid\("([0-9a-f-]{36})"\)', re.IGNORECASE)
@@ -36,14 +37,22 @@ _COMPARED: Mapping[str, Callable[[Any, Any], bool]] = {
     "<=": operator.le,
     ">": operator.gt,
     "<": operator.lt,
+    "in": lambda has, wanted: has in wanted,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
+    """`compared` is "in" where `value` is several."""
+
     field: str
     compared: str
     value: Any
+
+    @property
+    def values(self) -> Collection[Any]:
+        """Those that it asks for, where it asks for any."""
+        return self.value if self.compared == "in" else [self.value]
 
 
 def conditions(text: str) -> list[Condition]:
@@ -52,6 +61,7 @@ def conditions(text: str) -> list[Condition]:
         Refused: it is not in this language.
     """
     found: list[Condition] = []
+    joins: set[re.Pattern[str]] = set()
     place = 0
     while True:
         comparison = _COMPARISON.match(text, place)
@@ -60,11 +70,21 @@ def conditions(text: str) -> list[Condition]:
         value, place = _value(text, comparison.end())
         found.append(Condition(comparison[1], comparison[2], value))
         if not text[place:].strip():
-            return found
-        joined = _AND.match(text, place)
+            return [_any_of(found)] if _OR in joins else found
+        joined = _AND.match(text, place) or _OR.match(text, place)
         if joined is None or joined.end() == place:
             raise Refused(bad_query(f"Operator expected at {place}"))
+        joins.add(joined.re)
+        if len(joins) > 1:
+            raise Refused(bad_query(f"AND together with OR is more than the sandbox understands, at {place}"))
         place = joined.end()
+
+
+def _any_of(alternatives: Sequence[Condition]) -> Condition:
+    fields = {condition.field for condition in alternatives}
+    if len(fields) > 1 or any(condition.compared not in ("==", "=") for condition in alternatives):
+        raise Refused(bad_query("OR between different fields is more than the sandbox understands"))
+    return Condition(fields.pop(), "in", frozenset(condition.value for condition in alternatives))
 
 
 def _value(text: str, place: int) -> tuple[Any, int]:
