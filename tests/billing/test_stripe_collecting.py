@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.billing.stripe_account import HOSTILE, KEY, LOST, OTHER, TODAY, Desk, desk, failing, native
 
-from backoffice_billing.backends.stripe.attempts import said
 from backoffice_billing.backends.stripe.sandbox import out_of_balance
 from backoffice_billing.backends.stripe.sandbox.ids import customer_id, invoice_id, method_id
 from backoffice_billing.ports import Charged, Collection
 from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import BackofficeError, Conflict, NotFound, OutcomeUnknown
 from backoffice_shared.http.client import Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Fault, Faults
@@ -249,7 +249,7 @@ async def test_who_was_stopped_after_any_request_goes_on_with_the_same_key(
         stripe = desk(company)
         collection = await due(stripe, part=part)
         stripe.sandbox.faults = failing(stopped, *LOST)
-        answer = await said(stripe.collecting.collect(collection, KEY))
+        answer = await or_why(stripe.collecting.collect(collection, KEY))
         if isinstance(answer, BackofficeError) and taken(stripe):
             assert isinstance(answer, OutcomeUnknown), f"request {stopped + 1} of {requests}"
         stripe.sandbox.faults = Faults()
@@ -271,7 +271,7 @@ async def test_a_part_that_somebody_else_paid_by_the_same_card_is_not_taken_for_
         (await stripe.wire("POST", path, form={"payment_intent": intent})).raise_for_status()
         rest = replace(collection, amount=Money(amount=7_000, currency=collection.amount.currency))
         stripe.sandbox.faults = failing(stopped, *LOST)
-        await said(stripe.collecting.collect(rest, KEY))
+        await or_why(stripe.collecting.collect(rest, KEY))
         stripe.sandbox.faults = Faults()
         with attempting(datetime.now(UTC)):
             charged = (await stripe.again().collecting.collect(rest, KEY)).value

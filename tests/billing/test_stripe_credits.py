@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.billing.stripe_account import HOSTILE, KEY, LOST, OTHER, TODAY, Desk, desk, failing, native
 
-from backoffice_billing.backends.stripe.attempts import said
 from backoffice_billing.backends.stripe.sandbox import out_of_balance
 from backoffice_billing.backends.stripe.sandbox.ids import customer_id, invoice_id, method_id
 from backoffice_billing.models import Disposition, Invoice
@@ -15,6 +14,7 @@ from backoffice_billing.ports import Collection, CreditDraft, CreditNote
 from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown
 from backoffice_shared.http.client import Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Fault, Faults
@@ -215,7 +215,7 @@ async def test_who_was_stopped_after_any_request_goes_on_with_the_same_key(compa
         stripe = desk(company)
         invoice = await taxed(stripe, "paid")
         stripe.sandbox.faults = failing(stopped, *LOST)
-        answer = await said(given(stripe, invoice, credit(invoice, 700)))
+        answer = await or_why(given(stripe, invoice, credit(invoice, 700)))
         if isinstance(answer, BackofficeError) and len(stripe.state.credit_notes):
             assert isinstance(answer, OutcomeUnknown)
         stripe.sandbox.faults = Faults()

@@ -10,7 +10,6 @@ from typing import Any, get_args
 import pytest
 from tests.billing.stripe_account import HOSTILE, KEY, LOST, OTHER, TODAY, Desk, desk, eur, failing, native
 
-from backoffice_billing.backends.stripe.attempts import said
 from backoffice_billing.backends.stripe.sandbox import out_of_balance
 from backoffice_billing.backends.stripe.sandbox.ids import customer_id, invoice_id, made, tax_rate_id
 from backoffice_billing.backends.stripe.sandbox.objects import Price
@@ -19,6 +18,7 @@ from backoffice_billing.ports import DraftLine, InvoiceDraft, Issued
 from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown, PermissionDenied
 from backoffice_shared.http.client import Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.company import Company
 from backoffice_shared.sandbox.frame import Fault, Faults
@@ -310,7 +310,7 @@ async def test_who_was_stopped_after_any_request_goes_on_with_the_same_key(
         subject = await _subject(stripe, act)
         untouched = _changes(stripe)
         stripe.sandbox.faults = failing(stopped, *LOST)
-        answer = await said(act(stripe, subject))
+        answer = await or_why(act(stripe, subject))
         if isinstance(answer, BackofficeError) and _changes(stripe) != untouched:
             assert isinstance(answer, OutcomeUnknown), f"request {stopped + 1} of {requests}"
         stripe.sandbox.faults = Faults()

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.billing.stripe_account import HOSTILE, KEY, LOST, OTHER, TODAY, Desk, desk, failing
 
-from backoffice_billing.backends.stripe.attempts import said
 from backoffice_billing.backends.stripe.sandbox import out_of_balance
 from backoffice_billing.backends.stripe.sandbox.ids import charge_id, payment_id
 from backoffice_billing.models import RefundReason
@@ -17,6 +16,7 @@ from backoffice_billing.ports import RefundDraft
 from backoffice_shared.attempt import attempting
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, OutcomeUnknown, PermissionDenied
 from backoffice_shared.http.client import Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.money import Money
 from backoffice_shared.sandbox.books import Payment as Paid
 from backoffice_shared.sandbox.company import Company
@@ -251,7 +251,7 @@ async def test_whichever_answer_is_lost_it_is_given_back_once(company: Company, 
         stripe = desk(company)
         paid = untouched(stripe)
         stripe.sandbox.faults = failing(lost, fault)
-        answer = await said(stripe.refunding.refund(back(paid, 100), KEY))
+        answer = await or_why(stripe.refunding.refund(back(paid, 100), KEY))
         if isinstance(answer, BackofficeError):
             assert fault in ("malformed", "wrong_types")
             assert gone(stripe, paid) == []
@@ -266,7 +266,7 @@ async def test_who_was_stopped_after_any_request_goes_on_with_the_same_key(compa
         stripe = desk(company)
         paid = untouched(stripe)
         stripe.sandbox.faults = failing(stopped, *LOST)
-        answer = await said(stripe.refunding.refund(back(paid, 100), KEY))
+        answer = await or_why(stripe.refunding.refund(back(paid, 100), KEY))
         if isinstance(answer, BackofficeError) and gone(stripe, paid):
             assert isinstance(answer, OutcomeUnknown)
         stripe.sandbox.faults = Faults()
@@ -288,8 +288,8 @@ async def test_all_that_is_left_given_back_by_two_at_once_is_given_back_once(str
     paid = untouched(stripe)
     one, other = stripe.again(), stripe.again()
     answers = [
-        await said(one.refunding.refund(back(paid, paid.amount), KEY)),
-        await said(other.refunding.refund(back(paid, paid.amount), OTHER)),
+        await or_why(one.refunding.refund(back(paid, paid.amount), KEY)),
+        await or_why(other.refunding.refund(back(paid, paid.amount), OTHER)),
     ]
     assert [isinstance(answer, Conflict) for answer in answers] == [False, True]
     assert gone(stripe, paid) == [paid.amount]

@@ -300,7 +300,7 @@ async def test_what_is_refused_after_a_first_step_stays_refused_and_says_what_wa
             attempting(since),
             pytest.raises(
                 InvalidInput,
-                match=r"credit note CN-0001 was entered, but what comes after that was refused: The account",
+                match=r"credit note CN-0001 was entered, but what comes after that failed: The account",
             ),
         ):
             await here.xero.post_refund(invoice.id, entry(500, "re_1"), KEY)

@@ -22,7 +22,6 @@ from backoffice_billing.backends.quickbooks.amounts import reference
 from backoffice_billing.backends.quickbooks.bodies import CreditLine
 from backoffice_billing.backends.quickbooks.query import Select, equals
 from backoffice_billing.backends.quickbooks.reading import Reading
-from backoffice_billing.backends.quickbooks.steps import then
 from backoffice_billing.backends.quickbooks.translation import DRAFT
 from backoffice_billing.backends.quickbooks.wire import Entity, Receipt, Sale
 from backoffice_billing.models import InvoiceLine
@@ -30,6 +29,7 @@ from backoffice_billing.ports import CreditDraft, CreditNote, Entry
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.http.client import Written
 from backoffice_shared.http.once import once
+from backoffice_shared.http.steps import then
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import Money, nothing, total
 
@@ -96,10 +96,10 @@ class Crediting:
             memo = await self._make("CreditMemo", standing.invoice, credit, parts.memo, key)
         done = "the credit memo was made" if memo is not None else ""
         if memo is not None and not standing.is_joined(key):
-            await then(done, self._join(standing.invoice, memo, key))
+            await then(TITLE, done, self._join(standing.invoice, memo, key))
         if parts.given and given is None:
-            given = await then(done, self._make("RefundReceipt", standing.invoice, credit, parts.given, key))
-        after = await then("the credit was made", self.reading.realm.sale("Invoice", native))
+            given = await then(TITLE, done, self._make("RefundReceipt", standing.invoice, credit, parts.given, key))
+        after = await then(TITLE, "the credit was made", self.reading.realm.sale("Invoice", native))
         return Written(_told(memo, given, after), replayed=began)
 
     async def refund(self, native: str, entry: Entry, account: str, key: str) -> Written[str]:

@@ -17,7 +17,6 @@ from backoffice_billing.backends.quickbooks import translation as ours
 from backoffice_billing.backends.quickbooks.access import REMEMBERS, TITLE
 from backoffice_billing.backends.quickbooks.query import Select, among, compare, equals
 from backoffice_billing.backends.quickbooks.reading import Reading
-from backoffice_billing.backends.quickbooks.steps import or_why, then
 from backoffice_billing.backends.quickbooks.translation import DRAFT
 from backoffice_billing.backends.quickbooks.wire import Buyer, Facts, Item, Sale, Settled
 from backoffice_billing.models import Invoice, InvoiceLine, InvoiceSection
@@ -26,6 +25,7 @@ from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, NotFound, may_pass
 from backoffice_shared.http.client import Written
 from backoffice_shared.http.once import SKEW, once
+from backoffice_shared.http.steps import or_why, then
 from backoffice_shared.money import Money, nothing, total
 
 _LINES: frozenset[InvoiceSection] = frozenset({"lines"})
@@ -159,7 +159,7 @@ class Drafting:
                 )
             written = await self._issue(await self._claimed(draft, version, key), key)
             invoice, replayed = written.value, written.replayed
-        whole = await then("the invoice was issued", self.reading.invoice(invoice.id))
+        whole = await then(TITLE, "the invoice was issued", self.reading.invoice(invoice.id))
         if not send:
             return Written(Issued(whole), replayed)
         return Written(await self._sent(whole, invoice, key), replayed)

@@ -51,11 +51,3 @@ async def then(done: str, step: Awaitable[T]) -> T:
             retry_after=error.retry_after,
             hint=AGAIN,
         ) from error
-
-
-async def said(step: Awaitable[T]) -> T | BackofficeError:
-    """What the step gives, or why it did not: for what must not hide that a step before it was done."""
-    try:
-        return await step
-    except BackofficeError as error:
-        return error

@@ -15,7 +15,7 @@ from backoffice_billing.backends.stripe.access import STRIPE
 from backoffice_billing.backends.stripe.accounts import customer, methods_of
 from backoffice_billing.backends.stripe.accountwire import methods
 from backoffice_billing.backends.stripe.amounts import money, wired
-from backoffice_billing.backends.stripe.attempts import AGAIN, made_once, said, then
+from backoffice_billing.backends.stripe.attempts import AGAIN, made_once, then
 from backoffice_billing.backends.stripe.invoices import StripeInvoices
 from backoffice_billing.backends.stripe.lists import every
 from backoffice_billing.backends.stripe.shapes import sound
@@ -24,6 +24,7 @@ from backoffice_billing.models import Method
 from backoffice_billing.ports import Charged, Collection
 from backoffice_shared.errors import BackofficeError, Conflict, OutcomeUnknown
 from backoffice_shared.http.client import BackendClient, T, Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import Money
 from backoffice_shared.sources import at_once
@@ -170,7 +171,7 @@ class StripeCollecting:
 
     async def _answered(self, charge: Awaitable[T], invoice: Wire) -> T:
         """What it gives. Where the customer has to confirm, the refusal says where."""
-        answer = await said(charge)
+        answer = await or_why(charge)
         if isinstance(answer, Conflict) and _asks_for_customer(answer.message):
             raise Conflict(STRIPE.title, answer.message, hint=_confirm_at(invoice)) from answer
         if isinstance(answer, BackofficeError):

@@ -13,7 +13,7 @@ from datetime import datetime
 from backoffice_billing.backends.stripe import drafts
 from backoffice_billing.backends.stripe import invoicewire as into
 from backoffice_billing.backends.stripe.access import STRIPE
-from backoffice_billing.backends.stripe.attempts import made_once, said, then
+from backoffice_billing.backends.stripe.attempts import made_once, then
 from backoffice_billing.backends.stripe.invoices import StripeInvoices
 from backoffice_billing.backends.stripe.lists import every
 from backoffice_billing.backends.stripe.shapes import sound
@@ -22,6 +22,7 @@ from backoffice_billing.models import Invoice
 from backoffice_billing.ports import CreditDraft, CreditNote, InvoiceDraft, Issued
 from backoffice_shared.errors import BackofficeError, Conflict, InvalidInput, may_pass
 from backoffice_shared.http.client import BackendClient, Written
+from backoffice_shared.http.steps import or_why
 from backoffice_shared.money import Money
 
 _ISSUED, _VOIDED, _REASON = "backoffice_issue", "backoffice_void", "void_reason"
@@ -125,7 +126,7 @@ class StripeInvoicing:
             return Issued(issued.invoice, not_sent="it was not e-mailed: the customer has no e-mail address")
         if wire["status"] not in ("open", "uncollectible"):
             return Issued(issued.invoice, not_sent="it was not e-mailed: nothing is due on it")
-        sent = await said(
+        sent = await or_why(
             self._http.write(
                 "invoices.send",
                 path_of("invoice", str(wire["id"]), "send"),

@@ -20,13 +20,13 @@ from backoffice_billing.backends.xero.access import XERO
 from backoffice_billing.backends.xero.amounts import day, money, number
 from backoffice_billing.backends.xero.api import Api, Wire
 from backoffice_billing.backends.xero.notes import notes_of
-from backoffice_billing.backends.xero.steps import then
 from backoffice_billing.backends.xero.where import every, id_is, word
 from backoffice_billing.ports import CreditDraft, CreditNote
 from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import Conflict
 from backoffice_shared.http.client import Written, path
 from backoffice_shared.http.once import SKEW
+from backoffice_shared.http.steps import then
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.money import Money
 
@@ -69,8 +69,8 @@ class Crediting:
             written = Written(known, replayed=True)
         note = written.value
         done = f"credit note {note.get('CreditNoteNumber')} was issued"
-        await then(done, self._applied_to(note, invoice, credit, key))
-        after = await then(done, self._api.invoice(native))
+        await then(XERO.title, done, self._applied_to(note, invoice, credit, key))
+        after = await then(XERO.title, done, self._api.invoice(native))
         model = CreditNote(
             credit_note_id=into.ref("credit_note", note["CreditNoteID"]),
             number=note.get("CreditNoteNumber") or None,

@@ -23,14 +23,14 @@ from backoffice_billing.backends.xero.api import Api, Wire, first
 from backoffice_billing.backends.xero.crediting import TOUCHES
 from backoffice_billing.backends.xero.notes import notes_of
 from backoffice_billing.backends.xero.reading import ANY_STATUS
-from backoffice_billing.backends.xero.steps import failing, then
 from backoffice_billing.backends.xero.taxing import taxing
 from backoffice_billing.models import Invoice, InvoiceSection
 from backoffice_billing.ports import InvoiceDraft, Issued
 from backoffice_shared.attempt import uncertain_since
-from backoffice_shared.errors import Conflict, NotFound, may_pass
+from backoffice_shared.errors import BackofficeError, Conflict, NotFound, may_pass
 from backoffice_shared.http.client import Written, path
 from backoffice_shared.http.once import SKEW
+from backoffice_shared.http.steps import or_why, then
 from backoffice_shared.money import nothing, total
 
 _LINES: frozenset[InvoiceSection] = frozenset({"lines"})
@@ -123,7 +123,9 @@ class Invoicing:
                     hint="Credit it instead",
                 )
             voided = await self._set(native, {"Status": "VOIDED"}, key, {"VOIDED"})
-        await then("it was voided", self._noted(native, f"Voided: {reason} ({into.mark(key)})", f"{key}-note", key))
+        await then(
+            XERO.title, "it was voided", self._noted(native, f"Voided: {reason} ({into.mark(key)})", f"{key}-note", key)
+        )
         return Written(self._model(voided.value), voided.replayed)
 
     def _issuing(self, before: Wire) -> dict[str, str]:
@@ -165,7 +167,7 @@ class Invoicing:
             if not (uncertain_since() is not None and wire.get("SentToContact")):
                 await self._mail(native, f"{key}-send")
 
-        if (error := await failing(send())) is None:
+        if not isinstance(error := await or_why(send()), BackofficeError):
             return Issued(invoice, sent_to=to)
         return Issued(
             invoice, not_sent=f"it was issued, and may not have been e-mailed: {error.message}", again=may_pass(error)

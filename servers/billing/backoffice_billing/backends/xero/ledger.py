@@ -16,12 +16,12 @@ from backoffice_billing.backends.xero.amounts import money, number
 from backoffice_billing.backends.xero.api import Api, Wire
 from backoffice_billing.backends.xero.crediting import TOUCHES, Crediting
 from backoffice_billing.backends.xero.payments import refund_reference
-from backoffice_billing.backends.xero.steps import then
 from backoffice_billing.backends.xero.where import is_plain
 from backoffice_billing.models import Account, Invoice
 from backoffice_billing.ports import Entry
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.http.client import Written
+from backoffice_shared.http.steps import then
 from backoffice_shared.jsonvalues import arr, obj
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,7 +123,7 @@ class Ledger:
             Written(note, replayed=True) if note is not None else await self._noted(invoice, entry, reference, key)
         )
         done = f"credit note {written.value.get('CreditNoteNumber')} was entered"
-        await then(done, self._credits.paid_out(written.value, reference, f"{key}-refund"))
+        await then(XERO.title, done, self._credits.paid_out(written.value, reference, f"{key}-refund"))
         return Written(str(written.value["CreditNoteID"]), written.replayed)
 
     async def _noted(self, invoice: Wire, entry: Entry, reference: str, key: str) -> Written[Wire]:

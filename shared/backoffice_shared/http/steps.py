@@ -1,10 +1,9 @@
-"""Writes of several steps: what fails after one of them must not look as if nothing had been done."""
+"""Writes of several requests: what fails after one of them must not look as if nothing had been done."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable
 
-from backoffice_billing.backends.quickbooks.access import TITLE
 from backoffice_shared.errors import (
     BackofficeError,
     Conflict,
@@ -16,11 +15,12 @@ from backoffice_shared.errors import (
 from backoffice_shared.http.client import T
 
 _LASTING = (Conflict, InvalidInput, NotFound, PermissionDenied)
+_AGAIN = "Repeat the call with the same idempotency_key: what was done is not done again"
 
 
-async def then(done: str, step: Awaitable[T]) -> T:
-    """What `step` gives. `done` says what was changed before it; where nothing was, it is empty, and `step` fails as it
-    does.
+async def then(title: str, done: str, step: Awaitable[T]) -> T:
+    """What `step` gives. `done` says what was changed before it at the vendor called `title`; where nothing was, it is
+    empty, and `step` fails as it does.
 
     Raises:
         BackofficeError: it was refused after something was changed: as it was, with what was done before.
@@ -33,13 +33,8 @@ async def then(done: str, step: Awaitable[T]) -> T:
             raise
         said = f"{done}, but what comes after that failed: {error.message}"
         if isinstance(error, _LASTING):
-            raise type(error)(TITLE, said, hint=error.hint, retry_after=error.retry_after) from error
-        raise OutcomeUnknown(
-            TITLE,
-            said,
-            retry_after=error.retry_after,
-            hint="Repeat the call with the same idempotency_key: what was done is not done again",
-        ) from error
+            raise type(error)(title, said, hint=error.hint, retry_after=error.retry_after) from error
+        raise OutcomeUnknown(title, said, retry_after=error.retry_after, hint=_AGAIN) from error
 
 
 async def or_why(step: Awaitable[T]) -> T | BackofficeError:
