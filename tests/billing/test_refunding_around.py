@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.billing.books_balance import must_balance
 from tests.billing.counter import counter
 from tests.billing.people import Hand, ids, payer
@@ -17,10 +20,11 @@ from tests.foundation import foundation
 
 from backoffice_billing.backends.stripe.sandbox import account_of
 from backoffice_billing.policy import BUILT_IN
+from backoffice_billing.server import SERVER
 from backoffice_shared.jsonvalues import arr, obj
 from backoffice_shared.principal import Principal, acting
 from backoffice_shared.sandbox.books import paid_outside
-from backoffice_shared.sandbox.company import KEY_ACCOUNT
+from backoffice_shared.sandbox.company import KEY_ACCOUNT, Company
 
 pytestmark = pytest.mark.anyio
 
@@ -116,20 +120,28 @@ async def test_what_the_shop_gave_back_counts_as_refunds_of_its_customer(tmp_pat
         assert rules == ["within_limits", "within_limits", "many_refunds"]
 
 
+def refusing(app: ASGIApp) -> ASGIApp:
+    """The provider, which refuses to give anything back and gives a reason that cannot be seen before."""
+    no = {"error": {"type": "invalid_request_error", "code": "charge_not_refundable", "message": "Not refundable."}}
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        refunds = scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/v1/refunds")
+        await (JSONResponse(no, 400) if refunds else app)(scope, receive, send)
+
+    return answer
+
+
 async def test_what_the_vendor_refuses_uses_up_nothing_of_the_day():
-    async with counter(hurried=False) as at:
+    company = Company(customers=50)
+    sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
+    sandboxes["stripe"] = replace(sandboxes["stripe"], app=refusing(sandboxes["stripe"].app))
+    async with counter(hurried=False, sandboxes=sandboxes) as at:
         hand, payment = await paid(at, 9_000)
-        shown = await at.ask("preview_refund", payment_id=payment, amount=5_000, reason="defective")
-        must = account_of(at.sandboxes["stripe"])
-        [charge] = [c for c in must.charges if c.intent == payment.split(":", 2)[2]]
-        call = {"plan_token": shown["plan_token"], "idempotency_key": hand.key()}
-        charge.status = "failed"  # between our look and the refund, the vendor changes its mind
-        at.broken("stripe", plan=[])
-        refused = await at.call("issue_refund", **call)
-        assert refused.is_error
-        charge.status = "succeeded"
-        again = await at.ask("preview_refund", payment_id=payment, amount=5_000, reason="defective")
-        assert again["policy"]["rule"] == "within_limits"
+        for _ in range(3):  # each of them all that the customer may be given in half a day
+            shown = await at.ask("preview_refund", payment_id=payment, amount=5_000, reason="defective")
+            assert shown["policy"]["rule"] == "within_limits"
+            call = {"plan_token": shown["plan_token"], "idempotency_key": hand.key()}
+            assert "Not refundable" in await at.refusal("issue_refund", **call)
 
 
 async def test_a_plan_that_expired_while_somebody_made_up_their_mind_is_replaced_and_the_approval_stays_good():
@@ -149,3 +161,68 @@ async def test_a_plan_that_expired_while_somebody_made_up_their_mind_is_replaced
             idempotency_key=hand.key(),
         )
         assert done["status"] == "succeeded"
+
+
+async def test_a_payment_that_the_shop_gives_back_is_given_back_by_nobody_else():
+    company = Company(customers=50)
+    sandboxes = {vendor.backend.name: vendor.sandbox(company) for vendor in SERVER.vendors}
+    shop = sandboxes["shopify"]
+    both = {**shop.options, "gateways": "shopify_payments,stripe"}
+    sandboxes["shopify"] = replace(shop, options=both)
+    async with counter(hurried=False, sandboxes=sandboxes) as at:
+        hand = Hand(at)
+        order = next(o for o in at.company.orders if o.payment == "paid" and paid_outside(o) and recent(at, o))
+        name = f"#{1001 + order.number}"
+        by_order = await at.ask("preview_refund", order_id=name, amount=500, reason="not_received")
+        [row] = [
+            obj(row)
+            for row in arr((await at.ask("search_payments", currency="USD", limit=50))["items"])
+            if obj(row).get("order") == name
+        ]
+        assert row["payment_id"].startswith("stripe:payment:")
+        by_payment = await at.ask("preview_refund", payment_id=row["payment_id"], amount=500, reason="not_received")
+        assert (by_order["executor"], by_payment["executor"]) == ("shopify", "shopify")
+        assert by_order["payment_id"] == by_payment["payment_id"]
+        await at.ask("issue_refund", plan_token=by_order["plan_token"], idempotency_key=hand.key())
+        refused = await at.refusal("issue_refund", plan_token=by_payment["plan_token"], idempotency_key=hand.key())
+        assert "has changed since the preview" in refused
+
+
+async def test_a_payment_that_only_says_that_it_was_for_an_order_is_not_the_orders():
+    async with counter(hurried=False) as at:
+        order = next(o for o in at.company.orders if o.payment == "paid" and paid_outside(o) and recent(at, o))
+        name = f"#{1001 + order.number}"
+        before = await at.ask("preview_refund", order_id=name, amount=100, reason="not_received")
+        _, stranger = await paid(at, 9_000)
+        account = account_of(at.sandboxes["stripe"])
+        native = stranger.split(":", 2)[2]
+        account.intents[native].metadata["order"] = name
+        account.orders.setdefault(name, []).append(native)
+        found = await at.ask("search_payments", since="2020-01-01T00:00:00Z", currency="USD", limit=50)
+        assert [obj(row)["order"] for row in arr(found["items"]) if obj(row)["payment_id"] == stranger] == [name]
+        after = await at.ask("preview_refund", order_id=name, amount=100, reason="not_received")
+        assert after["payment_id"] == before["payment_id"] != stranger
+
+
+async def test_what_was_credited_after_it_was_paid_is_not_given_back_too_and_the_other_way_round():
+    async with counter(hurried=False) as at:
+        hand = Hand(at)
+        customer = (await ids(at, payer(at.company, currency="USD")))["stripe"]
+        invoice, payment = await hand.paid(customer, "USD", 4_000)
+        await hand.do(
+            "create_credit_note", invoice_id=invoice, amount=3_000, reason="sorry", disposition="credit_balance"
+        )
+        assert (await hand.invoice(invoice))["credited"]["amount"] == 3_000
+        shown = await at.ask("preview_refund", payment_id=payment, reason="defective")
+        assert shown["refundable"]["amount"] == 1_000
+        await at.ask("issue_refund", plan_token=shown["plan_token"], idempotency_key=hand.key())
+        refused = await at.refusal(
+            "create_credit_note",
+            invoice_id=invoice,
+            amount=1,
+            reason="sorry",
+            disposition="credit_balance",
+            idempotency_key=hand.key(),
+        )
+        assert "neither credited nor refunded yet" in refused
+        must_balance(at.sandboxes)
