@@ -153,16 +153,17 @@ async def test_tools_are_listed_by_name_and_kind_and_on_request_with_their_schem
 
 async def test_up_prints_its_progress_and_a_first_call_that_works() -> None:
     async with command("backoffice", "up", "--sandbox", "--customers", "20", "--port", "0") as running:
-        tried = await running.told(r"^Try: \S*(backoffice call .*)")
-        assert running.lines[:5] == [
+        tried = await running.told(r"^Try: \S*(backoffice call get_customers .*)")
+        assert running.lines[:6] == [
             "Making a company with 20 customers ...",
             running.lines[1],
+            "Backoffice billing server: 14 of 14 tools",
             "Backoffice customer server: 15 of 15 tools",
             "",
-            running.lines[4],
+            running.lines[5],
         ]
         assert re.fullmatch(r"Northwind Outfitters: \d+ orders, \d+ tickets \(\d\.\d s\)", running.lines[1])
-        assert re.fullmatch(r"Ready\. Connect an MCP host to http://127\.0\.0\.1:\d+/mcp", running.lines[4])
+        assert re.fullmatch(r"Ready\. Connect an MCP host to http://127\.0\.0\.1:\d+/mcp", running.lines[5])
         name, *arguments = shlex.split(tried)
         code, output, told = await outcome(name, *arguments)
     assert (code, told) == (0, "")
@@ -172,7 +173,8 @@ async def test_up_prints_its_progress_and_a_first_call_that_works() -> None:
 async def test_without_a_sandbox_it_says_what_is_missing_and_how_to_configure_it() -> None:
     async with command("backoffice", "up", "--port", "0") as running:
         await running.told("(Ready)")
-        assert running.lines[0] == "Backoffice customer server: 0 of 15 tools"
+        assert "Backoffice billing server: 0 of 14 tools" in running.lines
+        assert "Backoffice customer server: 0 of 15 tools" in running.lines
         assert any("HubSpot is not configured. It needs BACKOFFICE_HUBSPOT_ACCESS_TOKEN." in x for x in running.lines)
         assert await running.told(r"No tool can be served\. (.*)")
 
@@ -184,7 +186,9 @@ async def test_a_sandbox_is_one_company_for_several_servers_over_http_and_https(
         trusting = ssl.create_default_context(cafile=certificate)
         async with httpx.AsyncClient(verify=trusting) as http:
             vendors = (await http.get(directory)).json()["vendors"]
-            assert sorted(vendors) == ["confluence", "email", "hubspot", "salesforce", "shopify", "zendesk"]
+            assert sorted(vendors) == [
+                *("confluence", "email", "hubspot", "quickbooks", "salesforce", "shopify", "stripe", "xero", "zendesk")
+            ]
             for entry in vendors.values():
                 for url in (entry["control"], entry["https_url"]):
                     assert url.startswith("https://" if url == entry["https_url"] else "http://")
@@ -194,11 +198,15 @@ async def test_a_sandbox_is_one_company_for_several_servers_over_http_and_https(
                 await http.get(vendors["hubspot"]["https_url"])
 
         async with command("backoffice", "up", "--sandbox", directory, "--port", "0") as running:
-            name, *arguments = shlex.split(await running.told(r"^Try: \S*(backoffice call .*)"))
+            name, *arguments = shlex.split(await running.told(r"^Try: \S*(backoffice call get_customers .*)"))
             code, output, _ = await outcome(name, *arguments)
             assert (code, len(json.loads(output)["items"])) == (0, 1)
             url = arguments[arguments.index("--url") + 1]
-            for tool, told in (("search_tickets", "email"), ("search_knowledge query=refund", "confluence")):
+            for tool, told in (
+                ("search_tickets", "email"),
+                ("search_knowledge query=refund", "confluence"),
+                ("search_invoices", "xero"),
+            ):
                 code, output, _ = await outcome("backoffice", "call", *tool.split(), "--url", url)
                 sources = {source["backend"]: source["status"] for source in json.loads(output)["sources"]}
                 assert (code, sources[told]) == (0, "ok")

@@ -199,7 +199,7 @@ async def test_a_write_that_never_left_may_be_repeated_and_one_that_did_may_not(
         wrote = error_of(await client.call_tool("write_x", {"idempotency_key": "order-7"}))
         read = error_of(await client.call_tool("read_x", {}))
     assert wrote["code"] == code
-    assert wrote.get("idempotency_key") == ("order-7" if code == "outcome_unknown" else None)
+    assert wrote.get("idempotency_key") == "order-7"
     assert read["code"] == "backend_unavailable"
 
 

@@ -40,7 +40,8 @@ async def once(
         OutcomeUnknown: it was sent, and cannot be seen (yet).
     """
     since = uncertain_since()
-    if since is not None and datetime.now(UTC) - since >= timedelta(seconds=remembers) - KEYS_SKEW:
+    known = timedelta(seconds=remembers) - KEYS_SKEW if remembers else timedelta.min
+    if since is not None and datetime.now(UTC) - since >= known:
         if (found := await look(since - SKEW)) is not None:
             return Written(found, replayed=True)
         if (waited := datetime.now(UTC) - since) < SETTLED:

@@ -13,7 +13,7 @@ import pytest
 from tests.billing.books_balance import must_balance
 from tests.billing.counter import Office, counter, said
 from tests.billing.people import Hand, ids, payer
-from tests.billing.test_every_tool_on_a_bad_day import FAULTS, TITLES, called
+from tests.billing.test_billing_every_tool_on_a_bad_day import FAULTS, TITLES, called
 
 from backoffice_billing.backends.quickbooks.sandbox.api import file_of
 from backoffice_billing.backends.stripe.sandbox import account_of
