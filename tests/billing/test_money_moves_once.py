@@ -70,7 +70,7 @@ async def played(world: World, doing: Doing, deed: Deed, replicas: list[Replica]
 @pytest.mark.parametrize("name", DEEDS)
 async def test_it_happens_once(name: str, soak: bool, tmp_path: Path):
     """With --soak, 1,080 schedules in all."""
-    seed, count = sorted(DEEDS).index(name), 72 if soak else 4
+    seed, count = sorted(DEEDS).index(name), 72 if soak else 8
     chance = Random(seed)
     for start in range(0, count, 24):
         world = World(policy=generous_policy(tmp_path))
