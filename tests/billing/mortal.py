@@ -190,7 +190,7 @@ class World:
     """A company with sandboxes and a database. The database's clock is behind, so that what was left uncertain was so long
     ago; and never ahead of the vendors', as what was made later would then not be found."""
 
-    def __init__(self, *, policy: Path, customers: int = 30) -> None:
+    def __init__(self, *, policy: Path, customers: int = 80) -> None:
         self._policy = policy
         self.company = Company(customers=customers)
         self.sandboxes: dict[str, VendorSandbox] = {

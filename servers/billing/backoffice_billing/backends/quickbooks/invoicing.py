@@ -157,7 +157,8 @@ class Drafting:
                     "the draft has no e-mail address to send the invoice to: nothing was done",
                     hint="Issue it without sending, or add the address in QuickBooks",
                 )
-            written = await self._issue(await self._claimed(draft, version, key), key)
+            claimed = await self._claimed(draft, version, key)
+            written = await then(TITLE, "the draft was marked as being issued", self._issue(claimed, key))
             invoice, replayed = written.value, written.replayed
         whole = await then(TITLE, "the invoice was issued", self.reading.invoice(invoice.id))
         if not send:
