@@ -122,7 +122,8 @@ def failing_after(requests: int, faults: dict[str, Any]) -> dict[str, Any]:
     return {"plan": ["ok"] * requests + [fault] * 100, **dict(others)}
 
 
-every_fault = pytest.mark.parametrize("fault", FAULTS)
+# An answer of another shape is to a write what half an answer is.
+every_fault = pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault != "an answer of another shape"])
 
 
 @every_fault
