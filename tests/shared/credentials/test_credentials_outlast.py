@@ -29,7 +29,7 @@ from backoffice_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
-CALLS = 50  # a second
+CALLS = 20  # a second: a busy machine keeps up with so many
 
 
 class HubSpot(httpx.AsyncBaseTransport):

@@ -249,7 +249,7 @@ class Drafting:
             note = marks.added(sale.note, reason, key)
             body = {"Id": sale.id, "SyncToken": sale.sync, "sparse": True, "PrivateNote": note}
             sale = (await self.reading.realm.write("Invoice", body, f"{key}-note")).value
-        noted = sale
+        noted, done = sale, "the reason was noted on the invoice"
 
         async def write() -> Written[Sale]:
             body = {"Id": noted.id, "SyncToken": noted.sync}
@@ -259,7 +259,7 @@ class Drafting:
             now = await self.reading.realm.sale("Invoice", noted.id)
             return now if now.voided else None
 
-        written = await once(TITLE, write, look, remembers=REMEMBERS)
+        written = await then(TITLE, done, once(TITLE, write, look, remembers=REMEMBERS))
         return Written(self._told(written.value), written.replayed)
 
     async def _voidable(self, native: str, key: str) -> Sale:
