@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import os
 import re
 import signal
@@ -232,3 +233,10 @@ async def outcome(name: str, *arguments: str, **given: str) -> tuple[int, str, s
     WATCH.saw(f"what {name} said", output + told)
     assert process.returncode is not None
     return process.returncode, output.decode(), told.decode()
+
+
+async def told(url: str, tool: str, **arguments: str) -> dict[str, Any]:
+    """What `backoffice call` prints for this tool; when that refuses, `refused` with what it said instead."""
+    given = [f"{name}={value}" for name, value in arguments.items()]
+    _, output, said = await outcome("backoffice", "call", tool, *given, "--url", url)
+    return json.loads(output) if output else {"refused": said}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.canaries import canary
-from tests.e2e.running import command, eventually, outcome
+from tests.e2e.running import command, eventually, told
 
 pytestmark = pytest.mark.anyio
 
@@ -22,24 +21,19 @@ async def test_a_reply_is_sent_once_though_the_process_dies_before_its_answer_ca
         control = (await http.get(directory)).json()["vendors"]["zendesk"]["control"] + "/_sandbox/faults"
         up = ("backoffice", "up", "--sandbox", directory, "--port", "0")
 
-        async def call(url: str, tool: str, **arguments: str) -> dict[str, Any]:
-            given = [f"{name}={value}" for name, value in arguments.items()]
-            _, output, told = await outcome("backoffice", "call", tool, *given, "--url", url)
-            return json.loads(output) if output else {"refused": told}
-
         async def said(url: str) -> int:
-            ticket = await call(url, "get_ticket", ticket_id=ticket_id, comment_limit="50")
+            ticket = await told(url, "get_ticket", ticket_id=ticket_id, comment_limit="50")
             return sum(comment["text"] == "On its way." for comment in ticket["comments"])
 
         async with command(*up, **lasting) as running:
             url = await running.told(r"MCP host to (\S+)")
-            found = await call(url, "search_tickets", status='["open"]', limit="50")
+            found = await told(url, "search_tickets", status='["open"]', limit="50")
             ticket_id = next(r["ticket_id"] for r in found["items"] if r["ticket_id"].startswith("zendesk:"))
             reply = {"ticket_id": ticket_id, "body": "On its way.", "idempotency_key": "a-reply-key"}
-            plan = (await call(url, "reply_to_customer", **reply))["plan_token"]
+            plan = (await told(url, "reply_to_customer", **reply))["plan_token"]
             # The ticket is read, the reply is sent and its answer lost, and whoever looks for it waits.
             await http.put(control, json={"plan": ["ok", "drop_after_commit", "slow"], "seconds": 60})
-            sending = asyncio.create_task(call(url, "reply_to_customer", **reply, plan_token=plan))
+            sending = asyncio.create_task(told(url, "reply_to_customer", **reply, plan_token=plan))
 
             async def looking() -> bool:
                 return (await http.get(control)).json()["waiting"] == 1
@@ -56,11 +50,11 @@ async def test_a_reply_is_sent_once_though_the_process_dies_before_its_answer_ca
             answers: list[dict[str, Any]] = []
 
             async def answered() -> bool:
-                answers.append(await call(url, "reply_to_customer", **reply, plan_token=plan))
+                answers.append(await told(url, "reply_to_customer", **reply, plan_token=plan))
                 return "message_id" in answers[-1]
 
             await eventually(answered)
             assert answers[-1]["replayed"] is True
             assert all("under way" in answer["refused"] for answer in answers[:-1])
-            again = await call(url, "get_ticket", ticket_id=ticket_id, comment_limit="49")
+            again = await told(url, "get_ticket", ticket_id=ticket_id, comment_limit="49")
             assert sum(comment["text"] == "On its way." for comment in again["comments"]) == 1
