@@ -1,4 +1,4 @@
-"""A server that is called fifty times a second, while everything happens to its Vault that happens to Vaults."""
+"""A server that is called many times a second, while everything happens to its Vault that happens to Vaults."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from backoffice_shared.sandbox.frame import InProcess, VendorSandbox
 from backoffice_shared.settings import Settings
 
 pytestmark = pytest.mark.anyio
-
-CALLS = 20  # a second: a busy machine keeps up with so many
 
 
 class HubSpot(httpx.AsyncBaseTransport):
@@ -68,6 +66,7 @@ class Callers:
     """Every call asks for somebody else, so that nothing is answered from memory."""
 
     client: Client
+    rate: int  # calls a second
     calls: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
     failures: list[str] = field(default_factory=list[str])
     slowest: float = 0.0
@@ -76,7 +75,7 @@ class Callers:
         due = time.monotonic()
         while True:
             self.calls.append(asyncio.create_task(self._call(len(self.calls))))
-            due += 1 / CALLS
+            due += 1 / self.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     async def _call(self, number: int) -> None:
@@ -89,8 +88,8 @@ class Callers:
 
 
 @contextmanager
-def calling(client: Client) -> Generator[Callers]:
-    callers = Callers(client)
+def calling(client: Client, rate: int) -> Generator[Callers]:
+    callers = Callers(client, rate)
     task = asyncio.create_task(callers.keep_calling())
     try:
         yield callers
@@ -118,7 +117,7 @@ class Rotating:
 async def test_no_call_fails_while_secrets_rotate_and_vault_is_sealed_hangs_and_throws_us_out(
     vault: Vault, tmp_path: Path, soak: bool
 ) -> None:
-    seconds = 5.0 if soak else 1.2
+    seconds, rate = (5.0, 50) if soak else (1.2, 20)  # a busy machine keeps up with the lower one
     company = Company(seed=7, customers=50)
     hubspot = HubSpot(SERVER.vendors[0].sandbox(company), "pat-first")
     vault.put("hubspot", access_token="pat-first")
@@ -149,7 +148,7 @@ async def test_no_call_fails_while_secrets_rotate_and_vault_is_sealed_hangs_and_
         ) as source,
         office(source, hubspot, audit) as client,
     ):
-        with calling(client) as callers:
+        with calling(client, rate) as callers:
             await phase("all is well", 0.5)
             for _ in range(3):
                 await rotated(callers)
