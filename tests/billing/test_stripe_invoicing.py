@@ -126,6 +126,7 @@ async def test_hostile_text_stays_text(stripe: Desk) -> None:
         ({"lines": (DraftLine("Tent", 1, unit_amount=Money(amount=1, currency="USD")),)}, InvalidInput),
         ({"lines": ()}, InvalidInput),
         ({"po_number": "P" * 141}, InvalidInput),
+        ({"currency": "XYZ", "lines": (DraftLine("T", 1, unit_amount=Money(amount=1, currency="XYZ")),)}, InvalidInput),
         ({"currency": "KWD", "lines": (DraftLine("T", 1, unit_amount=Money(amount=1, currency="KWD")),)}, InvalidInput),
     ],
 )

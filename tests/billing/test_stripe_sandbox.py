@@ -103,6 +103,8 @@ async def test_a_restricted_key_reads_and_is_told_what_it_lacks(stripe: Desk) ->
         ("POST", "/v1/payment_intents", {"amount": "5124", "currency": "kwd"}, 400, None, "amount"),
         ("POST", "/v1/payment_intents", {"amount": "550", "currency": "isk"}, 400, None, "amount"),
         ("POST", "/v1/payment_intents", {"currency": "usd"}, 400, "parameter_missing", "amount"),
+        ("POST", "/v1/payment_intents", {"amount": "500", "currency": "xyz"}, 400, None, "currency"),
+        ("POST", "/v1/payment_intents", {"amount": "500"}, 400, "parameter_missing", "currency"),
         ("GET", "/v1/unicorns", {}, 404, None, None),
         ("POST", "/v1/charges", {}, 404, None, None),
     ],

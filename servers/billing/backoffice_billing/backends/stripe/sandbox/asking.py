@@ -19,6 +19,14 @@ _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _LARGEST_NUMBER = 99_999_999
 METADATA = "metadata[]"
 LISTED = ("limit", "starting_after", "ending_before", "expand[]")
+_CURRENCIES = (
+    "usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf clp cny "
+    "cop crc cve czk djf dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gnf gtq gyd hkd hnl htg huf idr ils inr isk jmd jod "
+    "jpy kes kgs khr kmf krw kwd kyd kzt lak lbp lkr lrd lsl mad mdl mga mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio "
+    "nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd rub rwf sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd "
+    "top try ttd twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd xof xpf yer zar zmw"
+)
+"""https://docs.stripe.com/currencies"""
 CREATED = ("created", "created[gt]", "created[gte]", "created[lt]", "created[lte]")
 
 
@@ -47,6 +55,14 @@ class Asked:
                 name,
             )
         return value
+
+    def currency(self, otherwise: str | None = None) -> str:
+        """In small letters. `otherwise` is what it is where none is given."""
+        code = (self.text("currency") or otherwise or self.required("currency")).lower()
+        if code not in (known := _CURRENCIES.split()):
+            supported = f"Stripe currently supports these currencies: {', '.join(known)}"
+            raise malformed(f"Invalid currency: {code}. {supported}", param="currency")
+        return code
 
     def integer(self, name: str) -> int | None:
         value = self.text(name)

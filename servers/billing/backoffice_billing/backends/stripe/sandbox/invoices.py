@@ -170,7 +170,7 @@ def _create(account: Account, asked: Asked) -> Record:
         metadata=asked.metadata(),
         written=True,
         customer=customer.id,
-        currency=(asked.text("currency") or customer.currency or "usd").lower(),
+        currency=asked.currency(customer.currency or "usd"),
         collection=collection,
         days_until_due=days,
         due_date=due if days is None else account.now() + days * 86_400,
@@ -257,9 +257,7 @@ def _unit(account: Account, asked: Asked, price: str | None, currency: str) -> D
                 param="pricing[price]",
             )
         return Decimal(found.unit)
-    said = (asked.text("currency") or "").lower()
-    if not said:
-        raise malformed("Missing required param: currency.", "parameter_missing", "currency")
+    said = asked.currency()
     if said != currency:
         raise invalid(
             f"The currency of the invoice item ({said}) must be that of the invoice ({currency}).", param="currency"
@@ -284,7 +282,7 @@ def _preview(account: Account, asked: Asked) -> Record:
         id=f"upcoming_in_{account.new('x').removeprefix('x_')}",
         created=account.now(),
         customer=customer.id,
-        currency=(asked.text("currency") or customer.currency or "usd").lower(),
+        currency=asked.currency(customer.currency or "usd"),
     )
     for part in asked.parts("invoice_items"):
         made.lines.append(_line(account, made, part, price=part.text("price"), metadata={}, temporary=True))

@@ -126,7 +126,7 @@ def _update(account: Account, asked: Asked, native: str) -> Record:
 
 
 def _create(account: Account, asked: Asked) -> Record:
-    amount, currency = asked.amount("amount"), asked.required("currency").lower()
+    amount, currency = asked.amount("amount"), asked.currency()
     if amount is None:
         raise malformed("Missing required param: amount.", "parameter_missing", "amount")
     check_amount(amount, currency)
