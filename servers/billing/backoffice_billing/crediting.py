@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from backoffice_billing.bookkeeping import Bookkeeping
 from backoffice_billing.invoices import NOTHING_YET, TO_THE_BOOKS, Billing
 from backoffice_billing.models import CreditedInvoice, CreditPreview, Disposition, Invoice, InvoiceLine
-from backoffice_billing.ports import CreditDraft, Refunds, ReturnedLine
+from backoffice_billing.ports import CreditDraft, CreditNote, Refunds, ReturnedLine
 from backoffice_shared.attempt import vendor_key
 from backoffice_shared.errors import Conflict, InvalidInput
 from backoffice_shared.money import Money, total
@@ -56,27 +56,7 @@ class Crediting:
         if plan_token is None:
             invoice = await self.billing.reading[ref.backend].invoice(ref.native)
             draft = _draft(invoice, await self._refunded(ref, invoice), amount, lines, reason, disposition)
-            note = await system.preview_credit(ref.native, draft)
-            preview = CreditPreview(
-                invoice_id=invoice_id,
-                customer=invoice.customer,
-                total=note.total,
-                disposition=disposition,
-                invoice_due=note.invoice_due,
-                effects=_effects(invoice, note.total, note.invoice_due, disposition),
-            )
-            plan = self.plans.made(
-                _CREDIT,
-                request,
-                {"version": invoice.version, "amount": str(draft.amount.amount), "currency": draft.amount.currency},
-            )
-            return CreditedInvoice(
-                preview=preview,
-                plan_token=plan.token,
-                expires_at=plan.expires_at,
-                idempotency_key=key,
-                notes=[NOTHING_YET],
-            )
+            return self._shown(invoice, draft, await system.preview_credit(ref.native, draft), request, key)
         plan = self.plans.versions(plan_token, _CREDIT, request)
         worth = Money(amount=int(plan["amount"]), currency=plan["currency"])
         draft = CreditDraft(worth, reason, disposition, tuple((line.line, line.quantity) for line in lines))
@@ -99,6 +79,30 @@ class Crediting:
             replayed=written.replayed,
             idempotency_key=key,
             notes=[TO_THE_BOOKS] if told.again else [],
+        )
+
+    def _shown(
+        self, invoice: Invoice, draft: CreditDraft, note: CreditNote, request: object, key: str
+    ) -> CreditedInvoice:
+        preview = CreditPreview(
+            invoice_id=invoice.invoice_id,
+            customer=invoice.customer,
+            total=note.total,
+            disposition=draft.disposition,
+            invoice_due=note.invoice_due,
+            effects=_effects(invoice, note.total, note.invoice_due, draft.disposition),
+        )
+        plan = self.plans.made(
+            _CREDIT,
+            request,
+            {"version": invoice.version, "amount": str(draft.amount.amount), "currency": draft.amount.currency},
+        )
+        return CreditedInvoice(
+            preview=preview,
+            plan_token=plan.token,
+            expires_at=plan.expires_at,
+            idempotency_key=key,
+            notes=[NOTHING_YET],
         )
 
     async def _refunded(self, ref: Ref, invoice: Invoice) -> Money:

@@ -15,7 +15,7 @@ from backoffice_shared.errors import (
 from backoffice_shared.http.client import T
 
 _LASTING = (Conflict, InvalidInput, NotFound, PermissionDenied)
-_AGAIN = "Repeat the call with the same idempotency_key: what was done is not done again"
+AGAIN = "Repeat the call with the same idempotency_key: what was done is not done again"
 
 
 async def then(title: str, done: str, step: Awaitable[T]) -> T:
@@ -34,7 +34,7 @@ async def then(title: str, done: str, step: Awaitable[T]) -> T:
         said = f"{done}, but what comes after that failed: {error.message}"
         if isinstance(error, _LASTING):
             raise type(error)(title, said, hint=error.hint, retry_after=error.retry_after) from error
-        raise OutcomeUnknown(title, said, retry_after=error.retry_after, hint=_AGAIN) from error
+        raise OutcomeUnknown(title, said, retry_after=error.retry_after, hint=AGAIN) from error
 
 
 async def or_why(step: Awaitable[T]) -> T | BackofficeError:

@@ -14,8 +14,7 @@ from backoffice_shared.attempt import uncertain_since
 from backoffice_shared.errors import BackofficeError, OutcomeUnknown
 from backoffice_shared.http.client import T, Written
 from backoffice_shared.http.once import SKEW, once
-
-AGAIN = "Repeat the call with the same idempotency_key: what was done is not done again"
+from backoffice_shared.http.steps import AGAIN
 
 Look = Callable[[datetime], Awaitable[T | None]]
 
@@ -39,8 +38,11 @@ def _since() -> datetime:
 async def then(done: str, step: Awaitable[T]) -> T:
     """What `step` gives. `done` says what was done before it, which its failure must not hide.
 
+    Stricter than `http/steps.py`: where money may have moved, a refusal too has to be repeated with the same key, or a
+    new one would move it again.
+
     Raises:
-        OutcomeUnknown: it failed.
+        OutcomeUnknown: it failed, also when it was refused.
     """
     try:
         return await step

@@ -15,7 +15,7 @@ from backoffice_billing.backends.stripe.access import STRIPE
 from backoffice_billing.backends.stripe.accounts import customer, methods_of
 from backoffice_billing.backends.stripe.accountwire import methods
 from backoffice_billing.backends.stripe.amounts import money, wired
-from backoffice_billing.backends.stripe.attempts import AGAIN, made_once, then
+from backoffice_billing.backends.stripe.attempts import made_once, then
 from backoffice_billing.backends.stripe.invoices import StripeInvoices
 from backoffice_billing.backends.stripe.lists import every
 from backoffice_billing.backends.stripe.shapes import sound
@@ -24,7 +24,7 @@ from backoffice_billing.models import Method
 from backoffice_billing.ports import Charged, Collection
 from backoffice_shared.errors import BackofficeError, Conflict, OutcomeUnknown
 from backoffice_shared.http.client import BackendClient, T, Written
-from backoffice_shared.http.steps import or_why
+from backoffice_shared.http.steps import AGAIN, or_why
 from backoffice_shared.jsonvalues import obj
 from backoffice_shared.money import Money
 from backoffice_shared.sources import at_once
